@@ -1,0 +1,3 @@
+"""Load the book's runner, also when a single page is selected."""
+
+pytest_plugins = ["tests.book.plugin"]

@@ -1,0 +1,1 @@
+"""Tests of prosegrad and of its book."""

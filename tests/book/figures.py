@@ -1,0 +1,143 @@
+"""Turn a picture into SVG that lives inside a page, the same on every run.
+
+The picture keeps its text, takes its colours from the site's light or dark
+palette, scales with the column, and shares a page with others.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+PALETTE = {
+    "#1f5fbf": "--pg-data",
+    "#c45500": "--pg-grad",
+    "#6b7280": "--pg-op",
+    "#b3261e": "--pg-wrong",
+    "#111111": "--pg-ink",
+    "#000000": "--pg-ink",
+    "#000": "--pg-ink",
+    "black": "--pg-ink",
+    "#9aa0a6": "--pg-faint",
+    "#ffffff": "--pg-paper",
+    "#fff": "--pg-paper",
+    "white": "--pg-paper",
+}
+COLOUR = re.compile(
+    r'((?:fill|stroke|color)(?:=["\']|:\s*))'
+    r"(#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{3})?|black|white)(?=[\"';\s])"
+)
+NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
+NOISE = (
+    r"<\?xml.*?\?>",
+    r"<!DOCTYPE.*?>",
+    r"<!--.*?-->",
+    r"<metadata>.*?</metadata>",
+    r"<title>.*?</title>",
+    r"<defs>\s*<style.*?</style>\s*</defs>",
+    r' xmlns:\w+="[^"]*"',
+)
+TOLERANCE = 0.02
+
+
+def use_book_style() -> None:
+    """Make matplotlib, once it is imported, draw in the book's style."""
+    os.environ["MATPLOTLIBRC"] = str(Path(__file__).parent)
+    os.environ["MPLBACKEND"] = "Agg"
+
+
+def render(figure: Any, name: str, label: str) -> str:
+    """Return the SVG text of a picture, made ready for a page.
+
+    Args:
+        figure: SVG text, an object with `_repr_svg_`, or a matplotlib figure.
+        name: The figure's name; it keeps the ids of two figures apart.
+        label: What the figure shows, for those who cannot see it.
+
+    Raises:
+        TypeError: `figure` is none of the three.
+    """
+    if isinstance(figure, str) and "<svg" in figure:
+        return adapt(figure, name, label)
+    if hasattr(figure, "_repr_svg_"):
+        return adapt(figure._repr_svg_(), name, label)
+    if hasattr(figure, "savefig"):
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        return adapt(buffer.getvalue(), name, label)
+    kind = type(figure).__name__
+    raise TypeError(f"`figure` is SVG text or a matplotlib figure, not {kind}")
+
+
+def adapt(svg: str, name: str, label: str) -> str:
+    """Return `svg` without its file's frame, with the site's colours."""
+    for noise in NOISE:
+        svg = re.sub(noise, "", svg, flags=re.DOTALL)
+    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r"\bid=\"([^\"]+)\"", rf'id="{name}-\1"', svg)
+    svg = re.sub(r"(href=\"#|url\(#)", rf"\g<1>{name}-", svg)
+    svg = re.sub(r"(?<![\w-])font: ([^;\"]*?)([\d.]+px) [^;\"]*", _font, svg)
+    svg = re.sub(r' font-family="[^"]*"|font-family: [^;"]*;? ?', "", svg)
+    svg = re.sub(r'(?<= d=")[^"]*', lambda m: " ".join(m[0].split()), svg)
+    svg = COLOUR.sub(_colour, svg)
+    svg = re.sub(r"<svg\b[^>]*>", lambda m: _root(m[0], label), svg, count=1)
+    svg = NUMBER.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), svg)
+    lines = (line.rstrip() for line in svg.strip().splitlines())
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def _font(match: re.Match[str]) -> str:
+    """Keep the size, slant and weight of a font; the page gives the family."""
+    words = match[1].split()
+    slant = ["font-style: italic"] * bool({"italic", "oblique"} & set(words))
+    weight = [f"font-weight: {w}" for w in words if w.isdigit() or w == "bold"]
+    return "; ".join([f"font-size: {match[2]}", *slant, *weight])
+
+
+def _colour(match: re.Match[str]) -> str:
+    """Name a colour of the palette; the number stays for readers without CSS."""
+    variable = PALETTE.get(match[2].lower())
+    return f"{match[1]}var({variable}, {match[2]})" if variable else match[0]
+
+
+def _root(tag: str, label: str) -> str:
+    """Return the opening tag: scalable, at most its natural size, with a label."""
+    box = re.search(r'viewBox="([^"]+)"', tag)
+    wide = re.search(r'width="([\d.]+)', tag)
+    high = re.search(r'height="([\d.]+)', tag)
+    if box is None and (wide is None or high is None):
+        raise ValueError("an SVG needs a viewBox, or a width and a height")
+    numbers = box[1] if box else f"0 0 {wide[1]} {high[1]}"  # type: ignore[index]
+    pixels = float(numbers.split()[2]) * (1 if 'px"' in tag else 4 / 3)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="pg-svg"'
+        f' viewBox="{numbers}" role="img"'
+        f' aria-label="{html.escape(label, quote=True)}"'
+        f' fill="var(--pg-ink, #111111)" stroke-linejoin="round"'
+        f' style="width: 100%; max-width: {pixels:.0f}px">'
+    )
+
+
+def caption(page: str, name: str) -> str:
+    """Return the plain text of the caption that the page gives figure `name`."""
+    pattern = rf'"figures/{name}\.svg"(?:(?!</figure>).)*<figcaption[^>]*>(.*?)</fig'
+    found = re.search(pattern, page, re.DOTALL)
+    plain = re.sub(r"<[^>]+>|[`$*]", "", found[1]) if found else ""
+    return html.unescape(" ".join(plain.split()))
+
+
+def same(old: str, new: str) -> bool:
+    """Tell whether two SVG texts agree, numbers but for the last digits."""
+    if NUMBER.sub("#", _decimal(old)) != NUMBER.sub("#", _decimal(new)):
+        return False
+    numbers = (map(float, NUMBER.findall(_decimal(svg))) for svg in (old, new))
+    return all(abs(a - b) <= TOLERANCE for a, b in zip(*numbers, strict=True))
+
+
+def _decimal(svg: str) -> str:
+    """Write the whole numbers of coordinates as decimals, like the others."""
+    return re.sub(r"(?<![\w.#&-])(-?\d+)(?![\w.%])", r"\1.0", svg)

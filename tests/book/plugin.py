@@ -1,0 +1,110 @@
+"""Teach pytest to run the book: parser, runner, and the census at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+from pytest_markdown_docs._runners import DefaultRunner, register_runner
+from pytest_markdown_docs.definitions import FenceTestDefinition
+
+from .figures import use_book_style
+from .pages import Book, markdown_parser, parse
+from .runner import BlockError, PageRun, verify
+
+
+class Reading:
+    """What this test session has run: one page at a time, each block once."""
+
+    def __init__(self) -> None:
+        self.book = Book(Path.cwd())
+        self.ran: Counter[Path] = Counter()
+        self.collected: Counter[Path] = Counter()
+        self.whole = False
+        self._run: PageRun | None = None
+
+    def block(self, path: Path, line: int) -> None:
+        """Run the block at a line of a page, and those before it if need be."""
+        run = self._reach(path, line)
+        if run.failed:
+            place = self.book.place(path, run.failed.line)
+            pytest.skip(f"the block at {place} failed")
+        for fence in run.page.fences[run.position :]:
+            outcome = run.run(fence)
+            if fence.line == line:
+                self.ran[path] += 1
+                verify(self.book, fence, outcome)
+                return
+        raise BlockError(f"{self.book.place(path, line)}: no such block")
+
+    def _reach(self, path: Path, line: int) -> PageRun:
+        """Return a run of the page that has not passed the line yet."""
+        run = self._run
+        if run is not None and run.page.path == path:
+            ahead = run.page.fences[run.position :]
+            if run.failed or line in [fence.line for fence in ahead]:
+                return run
+        self.close()
+        self._run = run = PageRun(self.book, parse(path))
+        return run
+
+    def close(self) -> None:
+        if self._run is not None:
+            self._run.close()
+        self._run = None
+
+
+READING = Reading()
+
+
+@register_runner(default=True)
+class BookRunner(DefaultRunner):
+    """Run a block as the book means it.
+
+    Whatever a block raises arrives as a BlockError: the plugin calls a runner
+    again after a TypeError, and no block may run twice.
+    """
+
+    def runtest(
+        self, test: FenceTestDefinition, args: Any, *, asyncio_runner: Any = None
+    ) -> None:
+        READING.block(test.source_path, test.start_line)
+
+    def repr_failure(
+        self,
+        test: FenceTestDefinition,
+        excinfo: pytest.ExceptionInfo[BaseException],
+        style: Any = None,
+    ) -> str:
+        if isinstance(excinfo.value, BlockError):
+            return str(excinfo.value)
+        return str(super().repr_failure(test, excinfo, style))
+
+
+def pytest_markdown_docs_markdown_it() -> MarkdownIt:
+    """Let the plugin see the fences that the book's parser sees."""
+    return markdown_parser()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    use_book_style()
+    READING.book = Book(config.rootpath)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Count the blocks of each page, and let the census run last."""
+    blocks = [item for item in items if hasattr(item, "test_definition")]
+    READING.collected = Counter(item.path for item in blocks)
+    testpaths = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    READING.whole = testpaths and not (config.option.keyword or config.option.markexpr)
+    items.sort(key=lambda item: "census" in item.nodeid)
+
+
+def pytest_unconfigure() -> None:
+    READING.close()
