@@ -1,4 +1,32 @@
-// The search dialogue has no name of its own; give it one for screen readers.
+// Repairs for readers who use a screen reader or only the keyboard.
+// Without this script every page reads and works the same by mouse.
+
+// The search dialogue has no name of its own.
 document
   .querySelector("[data-md-component=search]")
   ?.setAttribute("aria-label", "Search");
+
+// The theme puts each copy button into a nameless navigation landmark.
+const tidy = () => {
+  for (const nav of document.querySelectorAll("nav.md-code__nav")) {
+    nav.setAttribute("role", "none");
+  }
+};
+new MutationObserver(tidy).observe(document.body, {
+  childList: true,
+  subtree: true,
+});
+tidy();
+
+// What scrolls sideways must be reachable by the Tab key.
+const boxes =
+  ".pg-figure > div, .md-typeset__scrollwrap, .md-typeset__table," +
+  "math[display=block]";
+const reach = () => {
+  for (const box of document.querySelectorAll(boxes)) {
+    if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
+    else box.removeAttribute("tabindex");
+  }
+};
+addEventListener("load", reach);
+addEventListener("resize", reach);
