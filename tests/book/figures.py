@@ -86,6 +86,7 @@ def adapt(svg: str, name: str, label: str) -> str:
     svg = COLOUR.sub(_colour, svg)
     svg = re.sub(r"<svg\b[^>]*>", lambda m: _root(m[0], label), svg, count=1)
     svg = NUMBER.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), svg)
+    svg = re.sub(r">[^<>]+<", lambda m: _plain(m[0]), svg)
     lines = (line.rstrip() for line in svg.strip().splitlines())
     return "\n".join(line for line in lines if line) + "\n"
 
@@ -104,6 +105,11 @@ def _colour(match: re.Match[str]) -> str:
     return f"{match[1]}var({variable}, {match[2]})" if variable else match[0]
 
 
+def _plain(text: str) -> str:
+    """Write the characters that Markdown would read as its own as entities."""
+    return re.sub(r"[*_`$\\\[\]{}^~=]", lambda m: f"&#{ord(m[0])};", text)
+
+
 def _root(tag: str, label: str) -> str:
     """Return the opening tag: scalable, at most its natural size, with a label."""
     box = re.search(r'viewBox="([^"]+)"', tag)
@@ -116,9 +122,9 @@ def _root(tag: str, label: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="pg-svg"'
         f' viewBox="{numbers}" role="img"'
-        f' aria-label="{html.escape(label, quote=True)}"'
+        f' aria-label="{_plain(html.escape(label, quote=True))}"'
         f' fill="var(--pg-ink, #111111)" stroke-linejoin="round"'
-        f' style="width: 100%; max-width: {pixels:.0f}px">'
+        f' style="--pg-width: {pixels:.0f}; width: 100%; max-width: {pixels:.0f}px">'
     )
 
 
