@@ -29,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     book = Book(options.root.resolve())
     pages = [path.resolve() for path in options.pages] or book.pages()
+    if unknown := [str(path) for path in pages if path not in book.pages()]:
+        parser.error(f"not a page of {book.root}: {', '.join(unknown)}")
     use_book_style()
     if options.write:
         return int(not writer.write(book, pages, lambda line: print(line, flush=True)))

@@ -87,8 +87,12 @@ def published(book: Book) -> dict[str, list[Fence]]:
     return modules
 
 
-def build(book: Book) -> Modules:
+def build(book: Book, only: Iterable[Path] | None = None) -> Modules:
     """Return the lines of every module.
+
+    Args:
+        book: The book.
+        only: Build only the modules that these pages publish.
 
     Raises:
         MirrorError: A fence does not parse, re-opens an unknown class or
@@ -96,8 +100,11 @@ def build(book: Book) -> Modules:
     """
     modules = published(book)
     problems = [*_misplaced(book, modules)]
+    pages = set(book.nav() if only is None else only)
     made: Modules = {}
     for title, fences in modules.items():
+        if not pages & {fence.page for fence in fences}:
+            continue
         try:
             made[book.root / title] = lines = assemble(fences)
             compile(text(lines), title, "exec", dont_inherit=True)
@@ -239,14 +246,8 @@ def write(book: Book, only: Iterable[Path] | None = None) -> list[Path]:
     Raises:
         MirrorError: The pages do not make modules; nothing was written.
     """
-    modules = build(book)
-    pages = None if only is None else set(only)
-    wanted = {
-        path: text(lines)
-        for path, lines in modules.items()
-        if pages is None or pages & {line.page for line in lines}
-    }
-    return replace_files(wanted)
+    modules = build(book, only)
+    return replace_files({path: text(lines) for path, lines in modules.items()})
 
 
 def replace_files(wanted: dict[Path, str]) -> list[Path]:
