@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -57,3 +58,24 @@ def collectable(path: Path) -> int:
     """Return how many blocks of a page pytest collects when all is selected."""
     text = path.read_text("utf-8")
     return len(list(extract_fence_tests(markdown_parser(), text, 0, path)))
+
+
+def differences(
+    book: Book, collected: Counter[Path], ran: Counter[Path], whole: bool
+) -> list[str]:
+    """Return the pages that show blocks which were not collected or did not run.
+
+    Args:
+        book: The book.
+        collected: How many blocks of each page this session selected.
+        ran: How many of them it ran.
+        whole: Whether the session should have selected all.
+    """
+    found = []
+    for path, seen in rendered(book).items():
+        possible = collectable(path)
+        if seen != possible:
+            found.append(f"{book.short(path)}: {seen} rendered, {possible} collected")
+        if (whole or collected[path] == possible) and ran[path] != possible:
+            found.append(f"{book.short(path)}: {possible} collected, {ran[path]} ran")
+    return found

@@ -1,0 +1,34 @@
+"""The book: no fault in its fences, pages equal to src/, every block run."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.book import census, mirror
+from tests.book.lint import lint
+from tests.book.pages import Book, parse
+from tests.book.plugin import READING
+
+BOOK = Book(Path(__file__).resolve().parents[1])
+
+
+@pytest.mark.parametrize("path", BOOK.pages(), ids=BOOK.short)
+def test_fences_of(path: Path) -> None:
+    """A page spells its fences so that nothing in it is ignored."""
+    problems = lint(BOOK, parse(path))
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+def test_pages_and_src_are_one_text() -> None:
+    """Every line of src/ stands on one page, and every published line in src/."""
+    problems = mirror.check(BOOK)
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+def test_census() -> None:
+    """What the site shows as Python is what was collected, and what ran."""
+    problems = census.differences(BOOK, READING.collected, READING.ran, READING.whole)
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)

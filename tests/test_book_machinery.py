@@ -1,0 +1,584 @@
+"""The machinery under `tests/book/`: each rule with a case that breaks it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.book import census, figures, mirror, writer
+from tests.book.coverage import compiler
+from tests.book.lint import lint
+from tests.book.pages import Book, parse
+from tests.book.runner import BlockError, PageRun, run_page, verify
+
+ROOT = Path(__file__).resolve().parents[1]
+MKDOCS = """\
+site_name: A book
+nav: [{nav}]
+markdown_extensions:
+  - admonition
+  - attr_list
+  - md_in_html
+  - pymdownx.details
+  - pymdownx.highlight: {{pygments_lang_class: true}}
+  - pymdownx.snippets: {{base_path: [docs], check_paths: true}}
+  - pymdownx.superfences
+  - pymdownx.unknown_tag: !!python/name:os.path.join
+"""
+VALUE = "src/prosegrad/value.py"
+
+Make = Callable[..., Book]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Return a function that makes a book of pages a.md, b.md, …."""
+
+    def make_book(*pages: str) -> Book:
+        names = [f"{letter}.md" for letter, _ in zip("abcdef", pages, strict=False)]
+        (tmp_path / "docs").mkdir(exist_ok=True)
+        config = MKDOCS.format(nav=", ".join(names))
+        config = "\n".join(x for x in config.split("\n") if "unknown_tag" not in x)
+        (tmp_path / "mkdocs.yml").write_text(config)
+        for name, text in zip(names, pages, strict=True):
+            (tmp_path / "docs" / name).write_text(text)
+        return Book(tmp_path)
+
+    return make_book
+
+
+def fence(code: str, attributes: str = "") -> str:
+    """Return a Python fence."""
+    info = f" {{ {attributes} }}" if attributes else ""
+    return f"```python{info}\n{code}\n```\n\n"
+
+
+def shown(text: str) -> str:
+    """Return an Output fence."""
+    return f'```text {{ title="Output" }}\n{text}\n```\n\n'
+
+
+def published(code: str, more: bool = True, module: str = VALUE) -> str:
+    """Return a published fence."""
+    return fence(code, f'title="{module}"' + " continuation" * more)
+
+
+def page(book: Book, name: str = "a") -> Path:
+    return book.docs / f"{name}.md"
+
+
+def run(book: Book, name: str = "a") -> None:
+    """Run a page as pytest does: every block, its output compared."""
+    reading = PageRun(book, parse(page(book, name)))
+    try:
+        for block in reading.page.fences:
+            verify(book, block, reading.run(block))
+    finally:
+        reading.close()
+
+
+GOOD = published('"""A."""\n\n\nclass V:\n    """A."""\n\n\nN = 1', more=False)
+PART = published("class V(V):\n    def f(self):\n        return N")
+
+
+# Pages -----------------------------------------------------------------
+
+
+def test_nested_fences_are_dedented(make: Make) -> None:
+    """A fence in an admonition is seen, with its own Output fence."""
+    text = "!!! note\n\n    ```python\n    print(1)\n    ```\n\n    " + shown(
+        "1"
+    ).replace("\n", "\n    ")
+    block = parse(page(make(text))).fences[0]
+
+    assert block.source == "print(1)\n"
+    assert block.output is not None
+    assert block.output.text == "1\n"
+
+
+def test_nav_reads_nested_lists_and_tags(tmp_path: Path) -> None:
+    """The navigation is read in order, tags and links are passed over."""
+    text = "nav: [{Part: [a.md, {B: b.md}]}, {Link: 'https://x.org'}]\n"
+    tags = "x: !!python/name:os.path.join\ny: !ENV [A, 1]\n"
+    (tmp_path / "mkdocs.yml").write_text(text + tags)
+
+    assert [p.name for p in Book(tmp_path).nav()] == ["a.md", "b.md"]
+
+
+# Lint ------------------------------------------------------------------
+
+FIRST = fence("x = 1")
+CONT = "continuation"
+BAD = {
+    "unknown spelling": "```python continuation\nx = 1\n```",
+    "unknown spelling ": "```{.python }\nx = 1\n```",
+    "unknown spelling  ": "~~~python\nx = 1\n~~~",
+    "unknown spelling   ": "```py\nx = 1\n```",
+    "unknown spelling    ": "```python { notest }\nx = 1\n```",
+    "must begin its line": "> ```python\n> x = 1\n> ```",
+    "a blank in the title": FIRST + fence("x = 1", 'title="a b" continuation'),
+    "not a module of": fence("x = 1", 'title="src/other/a.py"'),
+    "only a `python` fence": '```text { title="src/prosegrad/a.py" }\n```',
+    "several roles": FIRST + fence("assert 1", ".wrong .check continuation"),
+    "73 columns": fence("x = " + "1" * 69),
+    "blanks at the end": fence("x = 1 "),
+    "syntax error": fence("x ="),
+    "invisible": "!!! note\n    ```python\n    x = 1\n    ```",
+    "does not follow a Python": FIRST + "Text.\n\n" + shown("1"),
+    ".wrong block must": FIRST + fence("x = 1", ".wrong continuation"),
+    "the first Python fence": fence("x = 1", CONT),
+    "every later": FIRST + FIRST,
+    "needs an Output": FIRST + fence("1 / 0", f'{CONT} data-raises="E"'),
+    "a .exercise block is": FIRST + fence("x = 1", f".solution {CONT}"),
+    "this exercise has no .check": FIRST + fence("x = 1", f".exercise {CONT}"),
+    "prints nothing": FIRST
+    + fence("x = 1", f".exercise {CONT}")
+    + fence("assert x", f".check {CONT}")
+    + shown("1"),
+    "super means": GOOD
+    + published("class V(V):\n    def f(self):\n        return super().f()"),
+    "a docstring in": GOOD + published('class V(V):\n    """Again."""'),
+    "a decorator on": GOOD + published("@final\nclass V(V):\n    x = 1"),
+    "`__slots__` in": GOOD + published("class V(V):\n    __slots__ = ()"),
+    "f of an earlier part": GOOD + PART + published("class V(V):\n    g = f"),
+    "f of an earlier part ": GOOD
+    + PART
+    + published("class V(V):\n    def g(self, h=f):\n        return h"),
+    "must open its fence": GOOD + published("M = 1\n\n\nclass V(V):\n    g = 1"),
+    "must begin with `class": GOOD + published("# Why\nclass V(V):\n    g = 1"),
+    "holds only that class": GOOD + published("class V(V):\n    g = 1\n\n\nM = 1"),
+    "holds only that class ": GOOD + published("class V(V):\n    g = 1\n# Why"),
+}
+
+
+@pytest.mark.parametrize(("fault", "text"), BAD.items(), ids=BAD)
+def test_lint_refuses(make: Make, fault: str, text: str) -> None:
+    """Each rule has an example that breaks it; the message names the place."""
+    book = make(text)
+    problems = lint(book, parse(page(book)))
+
+    assert any(fault.strip() in problem for problem in problems), problems
+    assert all(problem.startswith("docs/a.md:") for problem in problems)
+
+
+def test_lint_accepts_the_spellings_of_the_book(make: Make) -> None:
+    """The allowed forms pass, a longer fence may show them as text."""
+    text = (
+        GOOD
+        + PART
+        + published("class V(V):\n    g = 1\n    h = g")
+        + fence("x = 1", f'{CONT} figure="f" hl_lines="1 2" #here')
+        + "````markdown\n```python notest\n```\n````\n"
+    )
+    book = make(text)
+
+    assert lint(book, parse(page(book))) == []
+
+
+# Mirror ----------------------------------------------------------------
+
+
+def test_a_module_is_its_fences_in_order(make: Make) -> None:
+    """Class parts join their class, also over neighbouring pages."""
+    more = published("class V(V):\n    # Why.\n    g = 1\n    # End.", more=False)
+    book = make(GOOD + PART + fence("x = 1", CONT), more + published("M = 2"))
+    mirror.write(book)
+
+    expected = (
+        '"""A."""\n\n\nclass V:\n    """A."""\n\n    def f(self):\n'
+        "        return N\n\n    # Why.\n    g = 1\n    # End.\n\n\nN = 1\n\n\nM = 2\n"
+    )
+    assert (book.root / VALUE).read_text() == expected
+    assert mirror.check(book) == []
+
+
+def test_write_twice_changes_nothing(make: Make) -> None:
+    """The second run finds nothing to write."""
+    book = make(GOOD + PART)
+
+    assert mirror.write(book) == [book.root / VALUE]
+    assert mirror.write(book) == []
+
+
+@pytest.mark.parametrize("side", ["page", "src"])
+def test_every_changed_character_is_caught(make: Make, side: str) -> None:
+    """Any one character changed on either side is a difference."""
+    book = make(GOOD + PART)
+    mirror.write(book)
+    path = book.root / VALUE if side == "src" else page(book)
+    old = path.read_text()
+    inside = False
+    for number, line in enumerate(old.splitlines(keepends=True)):
+        if line.startswith("```"):
+            inside = not inside
+        # The words `class V(V):` are not in src/; the lint guards them.
+        elif side == "src" or (inside and line.strip() and "V(V)" not in line):
+            lines = old.splitlines(keepends=True)
+            lines[number] = line[:-2] + "~" + line[-1:]
+            path.write_text("".join(lines))
+            assert mirror.check(book), line
+    path.write_text(old)
+
+    assert mirror.check(book) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("N = 1\n", "N = 1"), ("N = 1\n", "N = 1\r\n")]
+)
+def test_line_ends_are_compared(make: Make, old: str, new: str) -> None:
+    """A missing last newline, or another kind, is a difference."""
+    book = make(GOOD)
+    mirror.write(book)
+    path = book.root / VALUE
+    path.write_bytes(path.read_text().replace(old, new).encode())
+
+    assert mirror.check(book)
+
+
+def test_a_difference_names_both_places(make: Make) -> None:
+    """The message has page:line, src:line and both texts."""
+    book = make(GOOD + PART)
+    mirror.write(book)
+    path = book.root / VALUE
+    path.write_text(path.read_text().replace("return N", "return M"))
+    (problem,) = mirror.check(book)
+
+    assert problem == (
+        "docs/a.md:15 differs from src/prosegrad/value.py:8\n"
+        "  page: '        return N'\n  src:  '        return M'"
+    )
+
+
+def test_files_that_belong_nowhere_are_reported(make: Make) -> None:
+    """A source on no page, and pages outside the navigation, either way."""
+    book = make(GOOD, "")
+    mirror.write(book)
+    (book.src / "prosegrad" / "py.typed").touch()
+    (book.src / "prosegrad" / "extra.py").touch()
+    (book.docs / "stray.md").touch()
+    page(book, "b").unlink()
+
+    assert mirror.check(book) == [
+        "docs/b.md is in the navigation, but not in docs/",
+        "docs/stray.md is not in the navigation",
+        "src/prosegrad/extra.py is published on no page",
+    ]
+
+
+OTHER = "src/prosegrad/other.py"
+BROKEN = {
+    "docs/a.md:20: V.f is already defined at docs/a.md:14": [GOOD + PART + PART],
+    "docs/a.md:13: N is already defined at docs/a.md:9": [GOOD + published("N = 2")],
+    "docs/a.md:12: the page already publishes src/prosegrad/value.py": [
+        GOOD + published("M = 1", module=OTHER)
+    ],
+    "is published on distant pages: docs/a.md:1 and docs/c.md:1": [GOOD, "", GOOD],
+    "docs/a.md:12: class W is re-opened": [GOOD + published("class W(W):\n    x = 1")],
+    "docs/a.md:13: invalid syntax": [GOOD + published("x = = 1")],
+}
+
+
+@pytest.mark.parametrize(("fault", "pages"), BROKEN.items(), ids=BROKEN)
+def test_mirror_refuses(make: Make, fault: str, pages: list[str]) -> None:
+    """What makes no module is refused, and nothing is written."""
+    book = make(*pages)
+
+    with pytest.raises(mirror.MirrorError, match=r"docs/a\.md") as caught:
+        mirror.write(book)
+    assert not book.src.exists()
+    assert mirror.check(book) == str(caught.value).split("\n")
+    assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize("step", ["fdopen", "replace"])
+def test_a_half_done_write_leaves_src_whole(
+    make: Make, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A failure on the way leaves the old text, and nothing beside it."""
+    book = make(GOOD)
+    mirror.write(book)
+    path = book.root / VALUE
+    old = path.read_text()
+    make(GOOD + PART)
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="disk full"):
+        mirror.write(book)
+
+    assert path.read_text() == old
+    assert [p.name for p in path.parent.iterdir()] == ["value.py"]
+
+
+# Runner ----------------------------------------------------------------
+
+STUB = fence("def f():\n    ...", ".exercise")
+CHECK = fence("assert f() == 4", f".check {CONT}")
+SOLUTION = fence("def f():\n    return 4", f".solution {CONT}")
+RAISES = 'data-raises="ZeroDivisionError"'
+PASSES = {
+    "published": GOOD + PART + fence("print(V().f())", CONT) + shown("1"),
+    "run": fence("print(1)\nprint(2)") + shown("1\n2"),
+    "raises": fence("print(1)\n1 / 0", RAISES)
+    + shown("1\nZeroDivisionError: division by zero"),
+    "recursion": fence("def f():\n    f()\n\n\nf()", 'data-raises="RecursionError"')
+    + shown("RecursionError: maximum recursion depth exceeded"),
+    "wrong": fence("x = 0.1 + 0.2\nassert x != 0.3", ".wrong"),
+    "exercise": STUB + CHECK + SOLUTION,
+    "namespace": fence("x = 1") + fence("x += 1\nprint(x)", CONT) + shown("2"),
+    "main": fence("print(__name__)\nclass A:\n    pass\n\n\nprint(A)")
+    + shown("__main__\n<class '__main__.A'>"),
+    "pickle": fence("import pickle\n\n\nclass A:\n    pass\n\n\npickle.dumps(A())"),
+    "folder": fence("open('x', 'w').close()"),
+    "future": fence("from __future__ import annotations")
+    + fence("def f(x: unknown): ...", CONT),
+}
+FAILS = {
+    "raised ZeroDivisionError": fence("x = 1\n1 / 0"),
+    '"docs/a.md", line 3, in <module>': fence("x = 1\n1 / 0"),
+    "x + 1 = 2": fence("x = 1\nassert x + 1 == 3"),
+    "printed before:\nhello": fence("print('hello')\n1 / 0"),
+    "the output differs": fence("print(1)") + shown("2"),
+    "-2\n+1": fence("print(1)") + shown("2"),
+    "no Output fence follows": fence("print(1)"),
+    "prints nothing": fence("x = 1") + shown("1"),
+    "ZeroDivisionError was not raised": fence("x = 1", RAISES),
+    "expected ZeroDivisionError": fence("int('a')", RAISES),
+    "not in its last statement": fence("1 / 0\nx = 1", RAISES),
+    "raised AssertionError": fence("assert 1 != 1", ".wrong"),
+    "passes before": fence("def f():\n    return 4", ".exercise") + CHECK,
+    "with the solution": STUB + CHECK + SOLUTION.replace("return 4", "return 5"),
+    "raised DeprecationWarning": fence(
+        "import warnings\nwarnings.warn('x', DeprecationWarning)"
+    ),
+    "raised SystemExit": fence("raise SystemExit(0)"),
+    "raised SyntaxError": fence("x ="),
+    "binds no `figure`": fence("x = 1", 'figure="f"'),
+    "no caption": fence("figure = '<svg/>'", 'figure="f"'),
+    "needs a viewBox": fence("figure = '<svg>'; figure_alt = 'a'", 'figure="f"'),
+    "not int": fence("figure = 1; figure_alt = 'a'", 'figure="f"'),
+    "no string `table`": fence("table = 1", 'table="t"'),
+    "+| a |": fence("table = '| a |'", 'table="t"'),
+}
+
+
+@pytest.mark.parametrize("text", PASSES.values(), ids=PASSES)
+def test_runner_accepts(make: Make, text: str) -> None:
+    """Each role has a page that passes."""
+    run(make(text))
+
+
+@pytest.mark.parametrize(("fault", "text"), FAILS.items(), ids=FAILS)
+def test_runner_refuses(make: Make, fault: str, text: str) -> None:
+    """Each role has a page that fails; the message names page and line."""
+    with pytest.raises(BlockError) as caught:
+        run(make(text))
+
+    assert str(caught.value).startswith("docs/a.md:")
+    assert fault in str(caught.value)
+
+
+def test_a_failing_check_leaves_no_names(make: Make) -> None:
+    """What the check did on the stub is undone."""
+    check = fence("seen = 1\nassert f() == 4", f".check {CONT}")
+    book = make(STUB + check + fence("seen", CONT))
+
+    with pytest.raises(BlockError, match="raised NameError"):
+        run(book)
+
+
+# Figures ---------------------------------------------------------------
+
+SVG = (
+    '<?xml version="1.0"?>\n<!DOCTYPE svg>\n'
+    '<svg width="90pt" height="20pt" viewBox="0.00 0.00 90.00 20.00">\n\n'
+    '<g id="n1"><title>n1</title><path id="p" fill="#1F5FBF" d="M 1.2345678\n2"/>\n'
+    '<use href="#p" stroke="black" style="fill: #123456"/>\n'
+    "<text x='1.5000001'>3.14159</text>"
+    "<text style=\"font: italic 700 10px 'DejaVu'; fill: #c45500\">a*b</text>"
+    "</g></svg>\n"
+)
+
+
+def test_a_figure_is_made_ready_for_a_page() -> None:
+    """Frame, names, sizes and known colours are replaced, text stays text."""
+    svg = figures.render(SVG, "f", 'A "curve"')
+
+    assert svg.startswith("<svg ")
+    assert 'aria-label="A &quot;curve&quot;"' in svg
+    assert 'viewBox="0 0 90 20"' in svg
+    assert "width: 100%; max-width: 120px" in svg
+    assert 'fill="var(--pg-data, #1F5FBF)" d="M 1.23 2"' in svg
+    assert 'id="f-p"' in svg
+    assert 'href="#f-p" stroke="var(--pg-ink, black)" style="fill: #123456"' in svg
+    assert "font-size: 10px; font-style: italic; font-weight: 700" in svg
+    assert ">a&#42;b</text>" in svg
+    assert "<text x='1.5'>3.14159</text>" in svg
+    assert "title" not in svg
+    assert "\n\n" not in svg
+
+
+def test_figures_agree_but_for_the_last_digits() -> None:
+    """Another machine's rounding is no difference; another number is."""
+    assert figures.same('<p d="M 1.23 2"/>', '<p d="M 1.24 1.99"/>')
+    assert not figures.same('<p d="M 1.23 2"/>', '<p d="M 1.33 2"/>')
+    assert not figures.same('<p d="M 1.23 2"/>', '<p d="L 1.23 2"/>')
+    assert not figures.same('<p fill="#111111"/>', '<p fill="#111112"/>')
+    assert not figures.same("<t>3.14</t>", "<t>3.15</t>")
+
+
+def test_a_plot_is_the_same_twice(make: Make) -> None:
+    """A matplotlib figure gives one text, with its caption as its label."""
+    code = (
+        "import matplotlib.pyplot as plt\n\n"
+        "figure, axes = plt.subplots()\naxes.plot([1, 2])"
+    )
+    text = '<figure>\n--8<-- "figures/f.svg"\n<figcaption>A `line`.</figcaption>\n'
+    book = make(fence(code, 'figure="f"') + text + "</figure>")
+    first, second = (run_page(book, parse(page(book)))[0].figure for _ in range(2))
+
+    assert first is not None
+    assert first == second
+    assert 'aria-label="A line."' in first
+
+
+# Writer ----------------------------------------------------------------
+
+
+def test_the_writer_fills_outputs_tables_and_src(make: Make) -> None:
+    """One run writes all, the second nothing; blocks see the new package."""
+    book = make(
+        GOOD
+        + "!!! note\n\n    ```python { continuation }\n    print(N)\n    ```\n\n"
+        + fence("import prosegrad.value\n\nprint(prosegrad.value.N)", CONT)
+        + shown("").replace("\n\n", "\n", 1)
+        + fence("table = '| a |'", f'{CONT} table="t"')
+    )
+    said: list[str] = []
+
+    assert writer.write(book, [page(book)], said.append), said
+    assert "    ```text" in page(book).read_text()
+    assert (book.figures / "t.md").read_text() == "| a |\n"
+    assert sum(line.startswith("wrote") for line in said) == 3
+
+    said.clear()
+    assert writer.write(book, [page(book)], said.append)
+    assert [line for line in said if line.startswith("wrote")] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    {
+        "docs/a.md:5: the block raised ZeroDivisionError": FIRST + fence("1 / 0", CONT),
+        "every later": FIRST + FIRST,
+        "prints a fence": fence("print('```')"),
+        "nothing is printed": FIRST + shown("1"),
+        "invalid syntax": published("x = = 1", more=False),
+    }.items(),
+)
+def test_the_writer_leaves_a_failing_page(make: Make, fault: str, text: str) -> None:
+    """A page that fails is reported and not touched."""
+    book = make(text)
+    said: list[str] = []
+
+    assert not writer.write(book, [page(book)], said.append)
+    assert fault in "\n".join(said)
+    assert page(book).read_text() == text
+
+
+# Coverage and census ---------------------------------------------------
+
+
+def test_published_code_is_compiled_at_its_place_in_src(make: Make) -> None:
+    """Coverage sees a page's published lines as lines of the module."""
+    book = make(GOOD + PART)
+    block = parse(page(book)).fences[1]
+    code = compiler(book)(block, 0)
+    body = next(c for c in code.co_consts if hasattr(c, "co_code"))
+    method = next(c for c in body.co_consts if hasattr(c, "co_code"))
+
+    assert method.co_filename == str(book.root / VALUE)
+    assert method.co_firstlineno == 7
+
+
+def test_census_counts_what_is_rendered(make: Make) -> None:
+    """Equal counts pass; a block that did not run, or is invisible, does not."""
+    nested = "!!! note\n\n    " + FIRST.replace("\n", "\n    ")
+    book = make(FIRST + nested)
+    both = Counter({page(book): 2})
+    one = Counter({page(book): 1})
+
+    assert census.differences(book, both, both, True) == []
+    assert census.differences(book, one, one, False) == []
+    assert census.differences(book, both, one, False) == [
+        "docs/a.md: 2 collected, 1 ran"
+    ]
+    assert census.differences(book, Counter(), Counter(), True) == [
+        "docs/a.md: 2 collected, 0 ran"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!! note\n    ```python\n    x = 1\n    ```",
+        "```{.python title=here}\nx = 1\n```",
+        "```python continuation\nx = 1\n```",
+        "```python { notest }\nx = 1\n```",
+    ],
+)
+def test_census_catches_an_invisible_fence(make: Make, text: str) -> None:
+    """What only one of reader and pytest sees is a difference."""
+    book = make(text)
+    seen, run = census.rendered(book)[page(book)], census.collectable(page(book))
+
+    assert seen != run
+
+
+# The plugin, in a pytest of its own -------------------------------------
+
+LOG = "open({path!r}, 'a').write('{mark}')"
+
+
+def pytest_run(book: Book, *arguments: str) -> str:
+    """Run pytest on a book with the project's configuration."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.book.plugin"]
+    options = ["-p", "no:cacheprovider", "--markdown-docs", f"--rootdir={book.root}"]
+    done = subprocess.run(
+        [*command, *options, "-c", os.devnull, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_each_block_runs_once(make: Make, tmp_path: Path) -> None:
+    """Also one that raises a TypeError; those after it do not run at all."""
+    path = str(tmp_path / "log")
+    blocks = [LOG.format(path=path, mark=mark) for mark in "abc"]
+    blocks[1] += "\nlen(1)"
+    first, *rest = blocks
+    book = make(fence(first) + "".join(fence(block, CONT) for block in rest))
+    report = pytest_run(book, str(book.docs))
+
+    assert "1 failed, 1 passed, 1 skipped" in report
+    assert "docs/a.md:5: the block raised TypeError" in report
+    assert Path(path).read_text() == "ab"
+
+
+def test_a_block_selected_alone_runs_after_its_prefix(make: Make) -> None:
+    """The earlier blocks of the page run first, silently."""
+    book = make(FIRST + fence("y = x + 1", CONT) + fence("assert y == 2", CONT))
+    report = pytest_run(book, f"{page(book)}::[CodeFence#3][line:9]")
+
+    assert "1 passed" in report
