@@ -192,7 +192,7 @@ def test_a_module_is_its_fences_in_order(make: Make) -> None:
 
     expected = (
         '"""A."""\n\n\nclass V:\n    """A."""\n\n    def f(self):\n'
-        "        return N\n\n    # Why.\n    g = 1\n    # End.\n\n\nN = 1\n\n\nM = 2\n"
+        "        return N\n\n    # Why.\n    g = 1\n    # End.\n\n\nN = 1\n\nM = 2\n"
     )
     assert (book.root / VALUE).read_text() == expected
     assert mirror.check(book) == []

@@ -52,12 +52,22 @@ def assemble(fences: Iterable[Fence]) -> list[Line]:
         part = [Line(text, fence.page, number) for number, text in texts]
         name = reopened(fence)
         if name is None:
-            gap = [Line(), Line()] if lines else []
-            lines += gap + part
+            lines += _gap(lines, fence) + part
         else:
             at = _class_end(lines, name, fence)
             lines[at:at] = [Line(), *part[1:]]
     return lines
+
+
+def _gap(lines: list[Line], fence: Fence) -> list[Line]:
+    """Return the blank lines before a fence: two next to a def or a class."""
+    if not lines:
+        return []
+    before = ast.parse("\n".join(line.text for line in lines)).body[-1:]
+    after = ast.parse(fence.source).body[:1]
+    blocks = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    wide = any(isinstance(node, blocks) for node in before + after)
+    return [Line()] * (2 if wide else 1)
 
 
 def _class_end(lines: list[Line], name: str, fence: Fence) -> int:
