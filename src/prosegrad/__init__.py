@@ -1,0 +1,50 @@
+"""prosegrad: the autograd you can read.
+
+Every module of this package is printed, line for line, in the book
+*Building Autograd from Scratch*.
+"""
+
+from prosegrad.drawing import draw_graph, render_svg
+from prosegrad.losses import (
+    cross_entropy,
+    hinge,
+    log_sum_exp,
+    mean_squared_error,
+    softmax,
+)
+from prosegrad.memory import collector_paused
+from prosegrad.nn import MLP, Layer, Module, Neuron
+from prosegrad.optim import SGD, Adam, Optimiser
+from prosegrad.saving import load_parameters, save_parameters
+from prosegrad.tracing import Step, trace_backward, trace_table
+from prosegrad.training import batches, fit, progress
+from prosegrad.value import Value, dot, topological_order
+
+__all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
+    "Layer",
+    "Module",
+    "Neuron",
+    "Optimiser",
+    "Step",
+    "Value",
+    "batches",
+    "collector_paused",
+    "cross_entropy",
+    "dot",
+    "draw_graph",
+    "fit",
+    "hinge",
+    "load_parameters",
+    "log_sum_exp",
+    "mean_squared_error",
+    "progress",
+    "render_svg",
+    "save_parameters",
+    "softmax",
+    "topological_order",
+    "trace_backward",
+    "trace_table",
+]

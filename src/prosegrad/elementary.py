@@ -1,0 +1,118 @@
+"""Elementary functions of Python numbers.
+
+These are the functions of the `math` module, with two changes.
+An error names the function and the number. The names are those of the
+Python array API standard, so a rule that is written with them works for
+any kind of number that answers to the same names.
+
+Derivatives are not here: `prosegrad.value` has them.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+
+Number: TypeAlias = Any
+"""A number of any kind: whatever answers to `+ - * / **`."""
+
+
+_OUTSIDE = "the function has no real value there"
+
+
+_OVERFLOW = "the result is too large for a float"
+
+
+def _named(name: str) -> Callable[[Number], float]:
+    function = getattr(math, name)
+
+    def call(x: Number, /) -> float:
+        try:
+            return float(function(x))
+        except OverflowError:
+            problem: Exception = OverflowError(
+                f"{name}({x!r}): {_OVERFLOW}"
+            )
+        except ValueError:
+            problem = ValueError(f"{name}({x!r}): {_OUTSIDE}")
+        raise problem
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"Return `math.{name}(x)`; errors name `x`."
+    return call
+
+
+exp = _named("exp")
+expm1 = _named("expm1")
+log = _named("log")
+log1p = _named("log1p")
+sqrt = _named("sqrt")
+sin = _named("sin")
+cos = _named("cos")
+tan = _named("tan")
+asin = _named("asin")
+acos = _named("acos")
+atan = _named("atan")
+sinh = _named("sinh")
+cosh = _named("cosh")
+tanh = _named("tanh")
+
+
+def where(condition: bool, x: Number, y: Number, /) -> Number:
+    """Return `x` if the condition holds, else `y`."""
+    return x if condition else y
+
+
+def sign(x: Number, /) -> Number:
+    """Return -1, 0 or 1; NaN stays NaN."""
+    return x if x != x else (x > 0) - (x < 0)
+
+
+def maximum(x: Number, y: Number, /) -> Number:
+    """Return the larger number; NaN if either is NaN."""
+    return x if x >= y or x != x else y
+
+
+def minimum(x: Number, y: Number, /) -> Number:
+    """Return the smaller number; NaN if either is NaN."""
+    return x if x <= y or x != x else y
+
+
+def zeros_like(x: Number, /) -> Number:
+    """Return the zero of the same type as `x`."""
+    return type(x)(0)
+
+
+def power(x: Number, n: Number, /) -> Number:
+    """Return `x ** n`, and never a complex number from real ones.
+
+    Raises:
+        ValueError: A negative base has a fractional exponent.
+        ZeroDivisionError: Zero has a negative exponent.
+        OverflowError: The result is too large for a float.
+    """
+    try:
+        y = x**n
+    except ZeroDivisionError:
+        raise ZeroDivisionError(
+            f"{x!r} ** {n!r}: zero has no negative power"
+        ) from None
+    except OverflowError:
+        raise OverflowError(f"{x!r} ** {n!r}: {_OVERFLOW}") from None
+    if type(y) is complex and complex not in (type(x), type(n)):
+        raise ValueError(f"{x!r} ** {n!r}: {_OUTSIDE}")
+    return y
+
+
+def divide(x: Number, y: Number, /) -> Number:
+    """Return `x / y`.
+
+    Raises:
+        ZeroDivisionError: The divisor is zero.
+    """
+    try:
+        return x / y
+    except ZeroDivisionError:
+        raise ZeroDivisionError(
+            f"{x!r} / {y!r}: division by zero"
+        ) from None

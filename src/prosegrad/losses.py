@@ -1,0 +1,88 @@
+"""Losses: how wrong a batch of predictions is, as one Value."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prosegrad.elementary import Number
+from prosegrad.value import Value
+
+
+def _check_pairs(
+    name: str, left: Sequence[Any], right: Sequence[Any]
+) -> None:
+    if len(left) != len(right):
+        raise ValueError(
+            f"{name}: {len(left)} predictions, {len(right)} targets"
+        )
+    if not left:
+        raise ValueError(f"{name}: no predictions")
+
+
+def _mean(terms: Sequence[Value]) -> Value:
+    return sum(terms[1:], terms[0]) / len(terms)
+
+
+def mean_squared_error(
+    predictions: Sequence[Value], targets: Sequence[Number]
+) -> Value:
+    """Return the mean of `(prediction - target)**2`.
+
+    Raises:
+        ValueError: The lengths differ or are 0.
+    """
+    _check_pairs("mean_squared_error", predictions, targets)
+    return _mean([(p - t) ** 2 for p, t in zip(predictions, targets)])
+
+
+def hinge(scores: Sequence[Value], labels: Sequence[int]) -> Value:
+    """Return the mean of `max(0, 1 - label * score)`.
+
+    The loss of a support vector machine, as in micrograd's demo.
+
+    Raises:
+        ValueError: The lengths differ or are 0, or a label is neither
+            -1 nor 1.
+    """
+    _check_pairs("hinge", scores, labels)
+    for label in labels:
+        if label not in (-1, 1):
+            raise ValueError(f"hinge: label {label!r} is not -1 or 1")
+    return _mean([(1 - y * s).relu() for s, y in zip(scores, labels)])
+
+
+def _largest_and_rest(logits: Sequence[Value]) -> tuple[Value, Value]:
+    if not logits:
+        raise ValueError("no logits")
+    largest = max(logits)
+    others = [v for v in logits if v is not largest]
+    zero = largest.zeros_like()
+    return largest, sum(((v - largest).exp() for v in others), zero)
+
+
+def log_sum_exp(logits: Sequence[Value]) -> Value:
+    """Return `log(exp(a) + exp(b) + …)` without overflow."""
+    largest, rest = _largest_and_rest(logits)
+    return largest + rest.log1p()
+
+
+def softmax(logits: Sequence[Value]) -> list[Value]:
+    """Return probabilities: positive, and 1 in sum."""
+    total = log_sum_exp(logits)
+    return [(v - total).exp() for v in logits]
+
+
+def cross_entropy(
+    logits: Sequence[Sequence[Value]], targets: Sequence[int]
+) -> Value:
+    """Return the mean of `-log(softmax(row)[target])` over the rows."""
+    _check_pairs("cross_entropy", logits, targets)
+    return _mean([_surprise(r, t) for r, t in zip(logits, targets)])
+
+
+def _surprise(logits: Sequence[Value], target: int) -> Value:
+    if not 0 <= target < len(logits):
+        raise ValueError(
+            f"cross_entropy: target {target} of {len(logits)} classes"
+        )
+    largest, rest = _largest_and_rest(logits)
+    return (largest - logits[target]) + rest.log1p()

@@ -1,0 +1,81 @@
+"""Training: mini-batches, a loop and a progress line."""
+
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from prosegrad.memory import collector_paused
+from prosegrad.optim import Optimiser
+from prosegrad.value import Value
+
+T = TypeVar("T")
+
+
+def batches(
+    inputs: Sequence[Any],
+    targets: Sequence[Any],
+    size: int | None = None,
+    rng: random.Random | None = None,
+) -> Iterator[tuple[list[Any], list[Any]]]:
+    """Yield the examples in batches of `size`, each example once.
+
+    Args:
+        inputs: n inputs.
+        targets: n targets.
+        size: Examples a batch; the last batch may be smaller. None
+            means all in one.
+        rng: If given, it shuffles the order.
+
+    Raises:
+        ValueError: The lengths differ, or `size` is below 1.
+    """
+    n = len(inputs)
+    if n != len(targets):
+        raise ValueError(f"{n} inputs, {len(targets)} targets")
+    size = n if size is None else size
+    if size < 1:
+        raise ValueError(f"batch size {size} is below 1")
+    order = list(range(n))
+    if rng is not None:
+        rng.shuffle(order)
+    for start in range(0, n, size):
+        chosen = order[start : start + size]
+        yield [inputs[i] for i in chosen], [targets[i] for i in chosen]
+
+
+def progress(items: Iterable[T], label: str = "") -> Iterable[T]:
+    """Return `items`; in a terminal, looping draws a progress line."""
+    if not sys.stderr.isatty():
+        return items
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return items
+    line: Iterable[T] = tqdm(items, desc=label)
+    return line
+
+
+def fit(
+    model: Callable[[Any], Any],
+    inputs: Sequence[Any],
+    targets: Sequence[Any],
+    loss: Callable[[list[Any], list[Any]], Value],
+    optimiser: Optimiser,
+    epochs: int,
+    batch_size: int | None = None,
+    rng: random.Random | None = None,
+) -> list[float]:
+    """Train, and return the mean loss of every epoch."""
+    history = []
+    with collector_paused():
+        for _ in progress(range(epochs), "training"):
+            total = 0.0
+            for xs, ys in batches(inputs, targets, batch_size, rng):
+                value = loss([model(x) for x in xs], ys)
+                optimiser.zero_grad()
+                value.backward()
+                optimiser.step()
+                total += float(value) * len(xs)
+            history.append(total / len(inputs))
+    return history

@@ -1,0 +1,529 @@
+"""The engine: a number that remembers how it was computed.
+
+A `Value` holds a number and the operations that led to it.
+`Value.backward` walks that graph once, from the result to the leaves,
+and leaves in every `grad` the derivative of the result.
+
+There are no tensors here, no devices and no optimisers.
+The idea and the names come from Andrej Karpathy's micrograd.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from numbers import Complex, Real
+from numbers import Number as PythonNumber
+from typing import Any
+
+from prosegrad import elementary
+from prosegrad.elementary import Number
+
+
+class Value:
+    """A number in a computational graph.
+
+    `==` and the order compare the numbers, as in PyTorch, so that
+    `loss < 0.01` reads as it should. The hash is the identity: two
+    Values that hold the same number are still two nodes of a graph,
+    and one dict can hold both as keys. To ask whether two names mean
+    the same node, use `is`.
+
+    Args:
+        data: The number: a float, an int, a Fraction, another Value,
+            or anything that has an `__array_namespace__`.
+
+    Attributes:
+        data: The number.
+        grad: The derivative with respect to this Value of whatever
+            `backward` was called on. Leaves add up over calls.
+
+    Raises:
+        TypeError: `data` is not a number.
+    """
+
+    __slots__ = ("data", "grad", "_parents", "_op", "_backward")
+
+    def __init__(
+        self,
+        data: Number,
+        _parents: "tuple[Value, ...]" = (),
+        _op: str = "",
+        _backward: Callable[[Number], None] | None = None,
+    ) -> None:
+        if type(data) is float:
+            self.grad: Number = 0.0
+        else:
+            _require_number(data, _parents, _op)
+            self.grad = 0
+        self.data = data
+        self._parents = _parents
+        self._op = _op
+        self._backward = _backward
+
+    def __repr__(self) -> str:
+        return f"Value(data={self.data!r}, grad={self.grad!r})"
+
+    def _lift(self, other: Number) -> Value:
+        if isinstance(other, Value):
+            return other
+        if isinstance(self.data, Value):
+            other = self.data._lift(other)
+        return Value(other)
+
+    def __add__(self, other: Number) -> Value:
+        other = self._lift(other)
+
+        def _backward(grad: Number) -> None:
+            self.grad += grad
+            other.grad += grad
+
+        data = self.data + other.data
+        return Value(data, (self, other), "+", _backward)
+
+    def __radd__(self, other: Number) -> Value:
+        return self._lift(other) + self
+
+    def __mul__(self, other: Number) -> Value:
+        other = self._lift(other)
+        x, y = self.data, other.data
+
+        def _backward(grad: Number) -> None:
+            self.grad += grad * y
+            other.grad += grad * x
+
+        return Value(x * y, (self, other), "*", _backward)
+
+    def __rmul__(self, other: Number) -> Value:
+        return self._lift(other) * self
+
+    def backward(self) -> None:
+        """Add to the `grad` of every leaf the derivative of `self`.
+
+        Leaves accumulate over calls; inner nodes start from zero.
+
+        Raises:
+            TypeError: `data` is not one real number, so that "the
+                derivative of it" has no meaning. No `grad` has changed.
+        """
+        seed = _seed(self.data)
+        order = topological_order(self)
+        for node in order:
+            if node._parents:
+                node.grad = 0.0 if type(node.data) is float else 0
+        self.grad += seed
+        for node in reversed(order):
+            if node._backward is not None:
+                node._backward(node.grad)
+
+    def zero_grad(self) -> None:
+        """Set `grad` to zero."""
+        self.grad = 0.0 if type(self.data) is float else 0
+
+    def detach(self) -> Value:
+        """Return a leaf with the same number and no history."""
+        return Value(self.data)
+
+    def __neg__(self) -> Value:
+        def _backward(grad: Number) -> None:
+            self.grad -= grad
+
+        return Value(-self.data, (self,), "neg", _backward)
+
+    def __pos__(self) -> Value:
+        return self
+
+    def __sub__(self, other: Number) -> Value:
+        other = self._lift(other)
+
+        def _backward(grad: Number) -> None:
+            self.grad += grad
+            other.grad -= grad
+
+        data = self.data - other.data
+        return Value(data, (self, other), "-", _backward)
+
+    def __rsub__(self, other: Number) -> Value:
+        return self._lift(other) - self
+
+    def __truediv__(self, other: Number) -> Value:
+        other = self._lift(other)
+        y = other.data
+        z = elementary.divide(self.data, y)
+
+        def _backward(grad: Number) -> None:
+            self.grad += grad / y
+            other.grad -= grad * z / y
+
+        return Value(z, (self, other), "/", _backward)
+
+    def __rtruediv__(self, other: Number) -> Value:
+        return self._lift(other) / self
+
+    def __pow__(self, n: Number) -> Value:
+        if isinstance(n, Value):
+            return _power(self, n)
+        x = self.data
+
+        def _backward(grad: Number) -> None:
+            self.grad += grad * _base_slope(x, n)
+
+        y = elementary.power(x, n)
+        return Value(y, (self,), f"**{n}", _backward)
+
+    def __rpow__(self, other: Number) -> Value:
+        return _power(self._lift(other), self)
+
+    def __abs__(self) -> Value:
+        x = self.data
+
+        def _backward(grad: Number) -> None:
+            self.grad += grad * namespace(x).sign(x)
+
+        return Value(abs(x), (self,), "abs", _backward)
+
+    def __eq__(self, other: object) -> Any:
+        return self.data == _data(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self.data != _data(other)
+
+    def __lt__(self, other: Number) -> Any:
+        return self.data < _data(other)
+
+    def __le__(self, other: Number) -> Any:
+        return self.data <= _data(other)
+
+    def __gt__(self, other: Number) -> Any:
+        return self.data > _data(other)
+
+    def __ge__(self, other: Number) -> Any:
+        return self.data >= _data(other)
+
+    __hash__ = object.__hash__
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if spec else repr(self)
+
+    def _unary(
+        self, op: str, y: Number, slope: Callable[[], Number]
+    ) -> Value:
+        def _backward(grad: Number) -> None:
+            self.grad += grad * slope()
+
+        return Value(y, (self,), op, _backward)
+
+    def exp(self) -> Value:
+        """Return e to the power of this Value; the slope is itself."""
+        y = namespace(self.data).exp(self.data)
+        return self._unary("exp", y, lambda: y)
+
+    def expm1(self) -> Value:
+        """Return `exp(x) - 1`, exact to the last digits near 0."""
+        x, xp = self.data, namespace(self.data)
+        return self._unary("expm1", xp.expm1(x), lambda: xp.exp(x))
+
+    def log(self) -> Value:
+        """Return the natural logarithm; the slope is `1 / x`."""
+        x, xp = self.data, namespace(self.data)
+        return self._unary("log", xp.log(x), lambda: 1 / x)
+
+    def log1p(self) -> Value:
+        """Return `log(1 + x)`, exact to the last digits near 0."""
+        x, xp = self.data, namespace(self.data)
+        return self._unary("log1p", xp.log1p(x), lambda: 1 / (1 + x))
+
+    def sqrt(self) -> Value:
+        """Return the square root; its slope at 0 is infinite."""
+        y = namespace(self.data).sqrt(self.data)
+        return self._unary("sqrt", y, lambda: _reciprocal(2 * y))
+
+    def sin(self) -> Value:
+        """Return the sine; the slope is the cosine."""
+        x, xp = self.data, namespace(self.data)
+        return self._unary("sin", xp.sin(x), lambda: xp.cos(x))
+
+    def cos(self) -> Value:
+        """Return the cosine; the slope is minus the sine."""
+        x, xp = self.data, namespace(self.data)
+        return self._unary("cos", xp.cos(x), lambda: -xp.sin(x))
+
+    def tan(self) -> Value:
+        """Return the tangent; the slope is `1 + tan(x)**2`."""
+        y = namespace(self.data).tan(self.data)
+        return self._unary("tan", y, lambda: 1 + y * y)
+
+    def asin(self) -> Value:
+        """Return the arc sine; its slope at -1 and 1 is infinite."""
+        x, xp = self.data, namespace(self.data)
+        return self._unary("asin", xp.asin(x), lambda: _arc_slope(x))
+
+    def acos(self) -> Value:
+        """Return the arc cosine; the slope is minus that of asin."""
+        x, xp = self.data, namespace(self.data)
+        return self._unary("acos", xp.acos(x), lambda: -_arc_slope(x))
+
+    def atan(self) -> Value:
+        """Return the arc tangent; the slope is `1 / (1 + x**2)`."""
+        x, xp = self.data, namespace(self.data)
+        return self._unary("atan", xp.atan(x), lambda: 1 / (1 + x * x))
+
+    def sinh(self) -> Value:
+        """Return the hyperbolic sine; the slope is the cosine."""
+        x, xp = self.data, namespace(self.data)
+        return self._unary("sinh", xp.sinh(x), lambda: xp.cosh(x))
+
+    def cosh(self) -> Value:
+        """Return the hyperbolic cosine; the slope is the sine."""
+        x, xp = self.data, namespace(self.data)
+        return self._unary("cosh", xp.cosh(x), lambda: xp.sinh(x))
+
+    def sign(self) -> Value:
+        """Return -1, 0 or 1, a constant of the graph."""
+        return Value(namespace(self.data).sign(self.data))
+
+    def zeros_like(self) -> Value:
+        """Return a Value that holds the zero of the same kind."""
+        return Value(namespace(self.data).zeros_like(self.data))
+
+    where = staticmethod(elementary.where)
+
+    def __array_namespace__(self, *, api_version: Any = None) -> Any:
+        return Value
+
+    __array_ufunc__ = None
+
+    def tanh(self) -> Value:
+        """Return the hyperbolic tangent, between -1 and 1."""
+        x, xp = self.data, namespace(self.data)
+
+        def slope() -> Number:
+            return 4 * _bell(xp.exp(-2 * abs(x)))
+
+        return self._unary("tanh", xp.tanh(x), slope)
+
+    def sigmoid(self) -> Value:
+        """Return `1 / (1 + exp(-x))` for any x, without overflow."""
+        x, xp = self.data, namespace(self.data)
+        z = xp.exp(-abs(x))
+        y = xp.where(x >= 0, 1 / (1 + z), z / (1 + z))
+        return self._unary("sigmoid", y, lambda: _bell(z))
+
+    def softplus(self) -> Value:
+        """Return `log(1 + exp(x))` for any x, without overflow."""
+        x, xp = self.data, namespace(self.data)
+        z = xp.exp(-abs(x))
+        y = xp.maximum(x, xp.zeros_like(x)) + xp.log1p(z)
+
+        def slope() -> Number:
+            return xp.where(x >= 0, 1, z) / (1 + z)
+
+        return self._unary("softplus", y, slope)
+
+    def relu(self) -> Value:
+        """Return `max(0, x)`; the slope at 0 is 0. NaN passes on."""
+        x, xp = self.data, namespace(self.data)
+
+        def _backward(grad: Number) -> None:
+            self.grad += xp.where(x <= 0, 0, grad)
+
+        y = xp.maximum(x, xp.zeros_like(x))
+        return Value(y, (self,), "relu", _backward)
+
+    def maximum(self, other: Number) -> Value:
+        """Return the larger; a tie gives each side half the slope."""
+        other = self._lift(other)
+        x, y, xp = self.data, other.data, namespace(self.data)
+
+        def _backward(grad: Number) -> None:
+            to_self = _share(x > y, x == y, grad, xp)
+            self.grad += to_self
+            other.grad += grad - to_self
+
+        return Value(xp.maximum(x, y), (self, other), "max", _backward)
+
+    def minimum(self, other: Number) -> Value:
+        """Return the smaller; a tie gives each side half the slope."""
+        return -(-self).maximum(-self._lift(other))
+
+    def silu(self) -> Value:
+        """Return `x * sigmoid(x)` (Elfwing et al. 2017)."""
+        return self * self.sigmoid()
+
+    def gelu(self) -> Value:
+        """Return GELU in its tanh form (Hendrycks & Gimpel 2016)."""
+        c = math.sqrt(8 / math.pi)
+        return self * (c * (self + 0.044715 * self**3)).sigmoid()
+
+    def leaky_relu(self, slope: float = 0.01) -> Value:
+        """Return x above 0 and `slope * x` below."""
+        return self.relu() - slope * (-self).relu()
+
+
+def _require_number(
+    data: Number, parents: tuple[Value, ...], op: str
+) -> None:
+    if isinstance(data, Value):
+        if not all(isinstance(p.data, Value) for p in parents):
+            raise TypeError(
+                f"{op}: one operand is a Value of Values, one is not; "
+                "wrap the other once more: Value(v)"
+            )
+    elif not _is_number(data):
+        raise TypeError(
+            "Value holds a number (float, int, Fraction, Value, array "
+            f"…), not {data!r} of type {type(data).__name__}"
+        )
+
+
+def _is_number(data: Any) -> bool:
+    return isinstance(data, PythonNumber) or hasattr(
+        data, "__array_namespace__"
+    )
+
+
+def topological_order(root: Value) -> list[Value]:
+    """Return the nodes that lead to `root`, parents before children.
+
+    The walk is depth first with a stack of our own, so that no graph
+    is too deep. The order depends on the graph alone.
+    """
+    order: list[Value] = []
+    seen: set[Value] = set()
+    pending: list[Value] = []
+    stack: list[Value | None] = [root]
+    while stack:
+        node = stack.pop()
+        if node is None:
+            order.append(pending.pop())
+        elif node not in seen:
+            seen.add(node)
+            if node._parents:
+                pending.append(node)
+                stack.append(None)
+                stack.extend(node._parents)
+            else:
+                order.append(node)
+    return order
+
+
+def _seed(data: Number) -> Number:
+    if type(data) is float:
+        return 1.0
+    if isinstance(data, Value):
+        return _seed(data.data)
+    if not _is_number(data) or not _is_real_scalar(data):
+        raise TypeError(
+            f"backward starts from one real number, not from {data!r}"
+        )
+    return 1
+
+
+def _is_real_scalar(data: Number) -> bool:
+    if isinstance(data, bool) or getattr(data, "shape", ()) != ():
+        return False
+    return isinstance(data, Real) or not isinstance(data, Complex)
+
+
+def namespace(x: Number) -> Any:
+    """Return where the functions for numbers like `x` live.
+
+    Python's own numbers use `prosegrad.elementary`. Every other kind
+    names its own, as the Python array API standard asks.
+    """
+    if type(x) is float:
+        return elementary
+    own = getattr(x, "__array_namespace__", None)
+    return elementary if own is None else own()
+
+
+def _base_slope(x: Number, n: Number) -> Number:
+    try:
+        slope = n * x ** (n - 1)
+    except ZeroDivisionError:
+        slope = math.inf
+    except OverflowError:
+        odd = x < 0 and n % 2 == 0
+        slope = math.copysign(math.inf, -n if odd else n)
+    return namespace(n).where(n == 0, 0, slope)
+
+
+def _exponent_slope(x: Number, y: Number) -> Number:
+    try:
+        return y * namespace(x).log(x)
+    except ValueError:
+        return 0.0 if x == 0 else math.nan
+
+
+def _power(base: Value, exponent: Value) -> Value:
+    x, n = base.data, exponent.data
+    y = elementary.power(x, n)
+
+    def _backward(grad: Number) -> None:
+        base.grad += grad * _base_slope(x, n)
+        exponent.grad += grad * _exponent_slope(x, y)
+
+    return Value(y, (base, exponent), "**", _backward)
+
+
+def _data(other: Any) -> Any:
+    return other.data if isinstance(other, Value) else other
+
+
+def _reciprocal(x: Number) -> Number:
+    try:
+        return 1 / x
+    except ZeroDivisionError:
+        return math.inf
+
+
+def _arc_slope(x: Number) -> Number:
+    return _reciprocal(namespace(x).sqrt((1 - x) * (1 + x)))
+
+
+def _bell(z: Number) -> Number:
+    return z / ((1 + z) * (1 + z))
+
+
+def _share(wins: Any, ties: Any, grad: Number, xp: Any) -> Number:
+    return xp.where(wins, grad, xp.where(ties, grad / 2, 0))
+
+
+def dot(
+    left: Sequence[Number], right: Sequence[Number], start: Number = 0.0
+) -> Value:
+    """Return `start + left[0] * right[0] + …` as one node.
+
+    Args:
+        left: n numbers, Values or plain.
+        right: n numbers, Values or plain.
+        start: The number to begin with.
+
+    Raises:
+        ValueError: `left` and `right` differ in length.
+    """
+    if len(left) != len(right):
+        raise ValueError(
+            f"dot: {len(left)} numbers on the left, {len(right)} on "
+            "the right"
+        )
+    xs = [_data(x) for x in left]
+    ys = [_data(y) for y in right]
+    slopes = [*zip(left, ys), *zip(right, xs), (start, 1)]
+    edges = [(v, s) for v, s in slopes if isinstance(v, Value)]
+
+    def _backward(grad: Number) -> None:
+        for node, slope in edges:
+            node.grad += grad * slope
+
+    total = sum((x * y for x, y in zip(xs, ys)), _data(start))
+    return Value(total, tuple(v for v, _ in edges), "dot", _backward)
