@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.book import census, mirror
-from tests.book.lint import lint
+from tests.book.lint import figures_nobody_makes, lint
 from tests.book.pages import Book, parse
 from tests.book.plugin import READING
 
@@ -25,6 +25,11 @@ def test_pages_and_src_are_one_text() -> None:
     problems = mirror.check(BOOK)
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
+
+
+def test_every_figure_is_made_by_one_page() -> None:
+    """A picture or table that no page makes any more is stale."""
+    assert figures_nobody_makes(BOOK) == []
 
 
 def test_census() -> None:

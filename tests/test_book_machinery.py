@@ -13,7 +13,7 @@ import pytest
 
 from tests.book import census, figures, mirror, writer
 from tests.book.coverage import compiler
-from tests.book.lint import lint
+from tests.book.lint import figures_nobody_makes, lint
 from tests.book.pages import Book, parse
 from tests.book.runner import BlockError, PageRun, run_page, verify
 
@@ -128,6 +128,8 @@ BAD = {
     "several roles": FIRST + fence("assert 1", ".wrong .check continuation"),
     "73 columns": fence("x = " + "1" * 69),
     "blanks at the end": fence("x = 1 "),
+    "begins and ends": fence("x = 1\n"),
+    "begins and ends ": fence("\nx = 1"),
     "syntax error": fence("x ="),
     "invisible": "!!! note\n    ```python\n    x = 1\n    ```",
     "does not follow a Python": FIRST + "Text.\n\n" + shown("1"),
@@ -179,6 +181,19 @@ def test_lint_accepts_the_spellings_of_the_book(make: Make) -> None:
     book = make(text)
 
     assert lint(book, parse(page(book))) == []
+
+
+def test_stale_and_doubled_figures_are_reported(make: Make) -> None:
+    """A file in docs/figures/ belongs to exactly one block."""
+    book = make(fence("x = 1", 'figure="f"'), fence("x = 1", 'figure="f"'))
+    book.figures.mkdir()
+    (book.figures / "old.md").touch()
+    (book.figures / "f.svg").touch()
+
+    assert figures_nobody_makes(book) == [
+        "docs/b.md:1: f.svg is already made at docs/a.md:1",
+        "docs/figures/old.md is made by no page",
+    ]
 
 
 # Mirror ----------------------------------------------------------------
@@ -334,6 +349,7 @@ PASSES = {
     "wrong": fence("x = 0.1 + 0.2\nassert x != 0.3", ".wrong"),
     "exercise": STUB + CHECK + SOLUTION,
     "namespace": fence("x = 1") + fence("x += 1\nprint(x)", CONT) + shown("2"),
+    "figure name": fence("figure = 1") + fence("figure", CONT),
     "main": fence("print(__name__)\nclass A:\n    pass\n\n\nprint(A)")
     + shown("__main__\n<class '__main__.A'>"),
     "pickle": fence("import pickle\n\n\nclass A:\n    pass\n\n\npickle.dumps(A())"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from . import census, mirror, writer
 from .coverage import measure
 from .figures import use_book_style
-from .lint import lint
+from .lint import figures_nobody_makes, lint
 from .pages import Book, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(book: Book, pages: list[Path]) -> int:
-    problems = mirror.check(book)
+    problems = mirror.check(book) + figures_nobody_makes(book)
     for path in pages:
         problems += lint(book, parse(path))
     print("\n".join(problems) or "the pages and src/ are one text")

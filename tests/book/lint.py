@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from .mirror import bound, reopened
-from .pages import INFO, ROLES, Book, Fence, Page
+from .pages import INFO, ROLES, Book, Fence, Page, parse
 
 WIDTH = 72
 Problem = tuple[int, str]
@@ -56,6 +56,8 @@ def _fence(fence: Fence) -> Iterator[Problem]:
             yield number, f"{len(line)} columns, {WIDTH} are allowed"
         if line != line.rstrip():
             yield number, "blanks at the end of the line"
+    if fence.source != fence.source.strip("\n") + "\n":
+        yield fence.line, "a fence begins and ends with code, not a blank line"
     yield from _code(fence)
 
 
@@ -148,6 +150,22 @@ def _part(
         if inner.id in before - own:
             line = fence.line + inner.lineno
             yield line, f"{inner.id} of an earlier part of {name} is not in reach"
+
+
+def figures_nobody_makes(book: Book) -> list[str]:
+    """Return the files in docs/figures/ that no page makes, or two make."""
+    made: dict[str, Fence] = {}
+    problems = []
+    for path in book.pages():
+        for fence in parse(path).fences:
+            for name, end in ((fence.figure, ".svg"), (fence.table, ".md")):
+                other = made.setdefault(name + end, fence)
+                if name and other is not fence:
+                    here, there = (book.place(f.page, f.line) for f in (fence, other))
+                    problems.append(f"{here}: {name}{end} is already made at {there}")
+    files = sorted(book.figures.glob("*")) if book.figures.exists() else []
+    left = [book.short(path) for path in files if path.name not in made]
+    return problems + [f"{name} is made by no page" for name in left]
 
 
 def _trailing_comment(source: str, node: ast.ClassDef) -> bool:

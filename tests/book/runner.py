@@ -119,8 +119,10 @@ class PageRun:
 
     def _run_plain(self, fence: Fence) -> Outcome:
         names = self._module.__dict__
-        for name in ("figure", "figure_alt", "table"):
-            names.pop(name, None)
+        for name in ("figure", "table"):
+            if getattr(fence, name):  # a name of an earlier block does not count
+                names.pop(name, None)
+                names.pop(f"{name}_alt", None)
         output, error = self._execute(fence)
         if error is not None:
             raise self._failure(fence, error, output)

@@ -22,6 +22,8 @@ from .lint import lint
 from .pages import OUTPUT, Book, Fence, Page, parse
 from .runner import BlockError, Outcome, artefacts, normal, run_page, unchanged
 
+# A module written twice in a second would be taken from the cache.
+NO_CACHE = {"PYTHONDONTWRITEBYTECODE": "1"}
 HERE = Path(__file__).resolve().parents[2]
 
 
@@ -114,7 +116,7 @@ def run_apart(book: Book, path: Path) -> list[Outcome]:
         command = [sys.executable, "-m", "tests.book.writer"]
         given = [str(book.root), str(path), str(answer)]
         paths = os.pathsep.join([str(book.src), str(HERE)])
-        environment = {**os.environ, "PYTHONPATH": paths}
+        environment = {**os.environ, "PYTHONPATH": paths, **NO_CACHE}
         subprocess.run(command + given, cwd=HERE, env=environment, check=False)
         if not answer.exists():
             raise BlockError(f"{book.short(path)}: the interpreter died")
