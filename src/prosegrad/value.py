@@ -516,14 +516,24 @@ def dot(
             f"dot: {len(left)} numbers on the left, {len(right)} on "
             "the right"
         )
-    xs = [_data(x) for x in left]
-    ys = [_data(y) for y in right]
-    slopes = [*zip(left, ys), *zip(right, xs), (start, 1)]
-    edges = [(v, s) for v, s in slopes if isinstance(v, Value)]
+    total = _data(start)
+    parents: list[Value] = []
+    slopes: list[Number] = []
+    if isinstance(start, Value):
+        parents.append(start)
+        slopes.append(1)
+    for a, b in zip(left, right, strict=True):
+        x, y = _data(a), _data(b)
+        total = total + x * y
+        if isinstance(a, Value):
+            parents.append(a)
+            slopes.append(y)
+        if isinstance(b, Value):
+            parents.append(b)
+            slopes.append(x)
 
     def _backward(grad: Number) -> None:
-        for node, slope in edges:
-            node.grad += grad * slope
+        for parent, slope in zip(parents, slopes, strict=True):
+            parent.grad += grad * slope
 
-    total = sum((x * y for x, y in zip(xs, ys)), _data(start))
-    return Value(total, tuple(v for v, _ in edges), "dot", _backward)
+    return Value(total, tuple(parents), "dot", _backward)

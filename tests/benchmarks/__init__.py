@@ -1,0 +1,1 @@
+"""Benchmarks against micrograd: `python -m tests.benchmarks`."""

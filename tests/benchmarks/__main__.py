@@ -1,0 +1,163 @@
+"""Time prosegrad beside micrograd and print a table.
+
+    python -m tests.benchmarks            print the table
+    python -m tests.benchmarks --write    and put it on the book's page
+
+The two libraries take turns, in random order; a ratio is the median of the
+ratios of neighbouring runs, so a machine that slows down slows both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import subprocess
+import sys
+from datetime import date
+from importlib.metadata import version
+from math import isnan
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from .workloads import OPERATIONS
+
+PAGE = Path("docs/about/benchmarks.md")
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+LIBRARIES = ("prosegrad", "micrograd")
+USERS, OFF = "as users run it", "collector off for both"
+# name on the page, workload, collector, steps a run, unit, units a step
+ROWS = [
+    ("1,000 mixed operations", "mixed_operations", OFF, 20, "µs/op", OPERATIONS),
+    ("XOR step, plain operators", "plain_neurons", OFF, 60, "µs", 1),
+    ("XOR step, MLP(2, [4, 1])", "xor_step", OFF, 60, "µs", 1),
+    ("moons step, MLP(2, [16, 16, 1])", "moons_step", OFF, 1, "ms", 1),
+    ("1,000 mixed operations", "mixed_operations", USERS, 20, "µs/op", OPERATIONS),
+    ("XOR step, MLP(2, [4, 1])", "xor_step", USERS, 60, "µs", 1),
+    ("moons step, MLP(2, [16, 16, 1])", "moons_step", USERS, 1, "ms", 1),
+]
+CHAINS = (10**3, 10**4, 10**5, 10**6)
+SCALE = {"µs": 1e6, "µs/op": 1e6, "ms": 1e3}
+
+
+class Worker:
+    """A library in a process of its own."""
+
+    def __init__(self, library: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.benchmarks.worker", library],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, **request: Any) -> Any:
+        assert self.process.stdin and self.process.stdout
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def pairs(workers: dict[str, Worker], row: tuple[Any, ...], rounds: int) -> Any:
+    """Return the seconds of both libraries, round by round."""
+    _, workload, collector, repeat, _, _ = row
+    seconds: dict[str, list[float]] = {name: [] for name in LIBRARIES}
+    for _ in range(rounds):
+        for name in random.sample(LIBRARIES, 2):
+            answer = workers[name].ask(
+                workload=workload, collector=collector, repeat=repeat
+            )
+            seconds[name].append(answer)
+    return seconds
+
+
+def comparison(workers: dict[str, Worker], rounds: int) -> str:
+    lines = [
+        "| Workload | Collector | prosegrad | micrograd | Ratio |",
+        "| :--- | :--- | ---: | ---: | ---: |",
+    ]
+    for row in ROWS:
+        seconds = pairs(workers, row, rounds)
+        ours, theirs = (seconds[name] for name in LIBRARIES)
+        ratio = median(t / o for o, t in zip(ours, theirs, strict=True))
+        scale = SCALE[row[4]] / row[5]
+        cells = [f"{median(s) * scale:,.2f} {row[4]}" for s in (ours, theirs)]
+        lines.append(f"| {row[0]} | {row[2]} | {' | '.join(cells)} | {ratio:.2f} |")
+    return "\n".join(lines)
+
+
+def chains(workers: dict[str, Worker], rounds: int) -> str:
+    """Return the cost of a node in chains of growing length."""
+    runs = [
+        {(name, n): workers[name].ask(chain=n) for n in CHAINS for name in LIBRARIES}
+        for _ in range(rounds)
+    ]
+
+    def cost(name: str, n: int) -> str:
+        value = median(run[name, n]["seconds"] for run in runs)
+        return "RecursionError" if isnan(value) else f"{value * 1e6:.2f} µs"
+
+    def growth(n: int) -> float:
+        ours = LIBRARIES[0]
+        return median(
+            run[ours, n]["seconds"] / run[ours, CHAINS[0]]["seconds"] for run in runs
+        )
+
+    lines = [
+        "| Nodes | prosegrad, a node | against 1,000 | Left for the collector "
+        "| micrograd, a node |",
+        "| ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for n in CHAINS:
+        left = max(run[LIBRARIES[0], n]["left"] for run in runs)
+        lines.append(
+            f"| {n:,} | {cost('prosegrad', n)} | {growth(n):.2f} | {left} "
+            f"| {cost('micrograd', n)} |"
+        )
+    return "\n".join(lines)
+
+
+def circumstances(rounds: int) -> str:
+    machine = f"{platform.system()} {platform.machine()}"
+    return (
+        f"Measured on {date.today():%d %B %Y}, "
+        f"{platform.python_implementation()} {platform.python_version()}, "
+        f"{machine}, micrograd {version('micrograd')}, "
+        f"medians of {rounds} interleaved rounds."
+    )
+
+
+def put_on_page(text: str) -> None:
+    """Replace what stands between the two marks of the page."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page = f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--write", action="store_true", help="update the page")
+    options = parser.parse_args()
+    workers = {name: Worker(name) for name in LIBRARIES}
+    text = "\n\n".join(
+        [
+            circumstances(options.rounds),
+            comparison(workers, options.rounds),
+            chains(workers, max(1, options.rounds // 4)),
+        ]
+    )
+    for worker in workers.values():
+        worker.close()
+    print(text)
+    if options.write:
+        put_on_page(text)
+
+
+if __name__ == "__main__":
+    main()
