@@ -58,6 +58,17 @@ cosh = _named("cosh")
 tanh = _named("tanh")
 
 
+def sigmoid(x: Number, /) -> float:
+    """Return `1 / (1 + exp(-x))`; no `x` is too large or small."""
+    z = exp(-abs(x))
+    return 1 / (1 + z) if x >= 0 else z / (1 + z)
+
+
+def softplus(x: Number, /) -> float:
+    """Return `log(1 + exp(x))`; no `x` is too large or small."""
+    return float(maximum(x, 0.0) + log1p(exp(-abs(x))))
+
+
 def where(condition: bool, x: Number, y: Number, /) -> Number:
     """Return `x` if the condition holds, else `y`."""
     return x if condition else y

@@ -47,7 +47,7 @@ class Value:
     def __init__(
         self,
         data: Number,
-        _parents: "tuple[Value, ...]" = (),
+        _parents: tuple[Value, ...] = (),
         _op: str = "",
         _backward: Callable[[Number], None] | None = None,
     ) -> None:
@@ -258,7 +258,7 @@ class Value:
         return self._unary("cos", xp.cos(x), lambda: -xp.sin(x))
 
     def tan(self) -> Value:
-        """Return the tangent; the slope is `1 + tan(x)**2`."""
+        """Return the tangent; the slope is 1 plus its square."""
         y = namespace(self.data).tan(self.data)
         return self._unary("tan", y, lambda: 1 + y * y)
 
@@ -307,27 +307,21 @@ class Value:
         x, xp = self.data, namespace(self.data)
 
         def slope() -> Number:
-            return 4 * _bell(xp.exp(-2 * abs(x)))
+            return 4 * xp.sigmoid(2 * x) * xp.sigmoid(-2 * x)
 
         return self._unary("tanh", xp.tanh(x), slope)
 
     def sigmoid(self) -> Value:
         """Return `1 / (1 + exp(-x))` for any x, without overflow."""
         x, xp = self.data, namespace(self.data)
-        z = xp.exp(-abs(x))
-        y = xp.where(x >= 0, 1 / (1 + z), z / (1 + z))
-        return self._unary("sigmoid", y, lambda: _bell(z))
+        y = xp.sigmoid(x)
+        return self._unary("sigmoid", y, lambda: y * xp.sigmoid(-x))
 
     def softplus(self) -> Value:
         """Return `log(1 + exp(x))` for any x, without overflow."""
         x, xp = self.data, namespace(self.data)
-        z = xp.exp(-abs(x))
-        y = xp.maximum(x, xp.zeros_like(x)) + xp.log1p(z)
-
-        def slope() -> Number:
-            return xp.where(x >= 0, 1, z) / (1 + z)
-
-        return self._unary("softplus", y, slope)
+        y = xp.softplus(x)
+        return self._unary("softplus", y, lambda: xp.sigmoid(x))
 
     def relu(self) -> Value:
         """Return `max(0, x)`; the slope at 0 is 0. NaN passes on."""
@@ -417,15 +411,14 @@ def topological_order(root: Value) -> list[Value]:
 
 
 def _seed(data: Number) -> Number:
-    if type(data) is float:
-        return 1.0
     if isinstance(data, Value):
-        return _seed(data.data)
+        return Value(_seed(data.data))
     if not _is_number(data) or not _is_real_scalar(data):
         raise TypeError(
             f"backward starts from one real number, not from {data!r}"
         )
-    return 1
+    kind: Any = type(data)
+    return kind(1) if isinstance(data, PythonNumber) else 1
 
 
 def _is_real_scalar(data: Number) -> bool:
@@ -488,10 +481,6 @@ def _reciprocal(x: Number) -> Number:
 
 def _arc_slope(x: Number) -> Number:
     return _reciprocal(namespace(x).sqrt((1 - x) * (1 + x)))
-
-
-def _bell(z: Number) -> Number:
-    return z / ((1 + z) * (1 + z))
 
 
 def _share(wins: Any, ties: Any, grad: Number, xp: Any) -> Number:

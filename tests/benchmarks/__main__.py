@@ -54,7 +54,8 @@ class Worker:
         )
 
     def ask(self, **request: Any) -> Any:
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         print(json.dumps(request), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
@@ -101,7 +102,7 @@ def chains(workers: dict[str, Worker], rounds: int) -> str:
         value = median(run[name, n]["seconds"] for run in runs)
         return "RecursionError" if isnan(value) else f"{value * 1e6:.2f} µs"
 
-    def growth(n: int) -> float:
+    def growth(n: int) -> Any:
         ours = LIBRARIES[0]
         return median(
             run[ours, n]["seconds"] / run[ours, CHAINS[0]]["seconds"] for run in runs
