@@ -27,6 +27,19 @@ class Module:
         for parameter in self.parameters():
             parameter.zero_grad()
 
+    def __repr__(self) -> str:
+        count = len(self.parameters())
+        return f"{type(self).__name__}({count} parameters)"
+
+
+def _check(n_inputs: int, activation: str) -> None:
+    if n_inputs < 1:
+        raise ValueError(f"a neuron needs inputs, got {n_inputs}")
+    if activation not in ACTIVATIONS:
+        raise ValueError(
+            f"activation {activation!r} is none of {ACTIVATIONS}"
+        )
+
 
 class Neuron(Module):
     """One neuron: `activation(w · x + b)`.
@@ -56,6 +69,13 @@ class Neuron(Module):
         self.b = Value(0.0)
         self.activation = activation
 
+    def parameters(self) -> list[Value]:
+        """Return the weights, then the bias."""
+        return [*self.w, self.b]
+
+    def __repr__(self) -> str:
+        return f"Neuron({len(self.w)}, {self.activation!r})"
+
     def __call__(self, x: Sequence[Number]) -> Value:
         if len(x) != len(self.w):
             raise ValueError(
@@ -66,22 +86,6 @@ class Neuron(Module):
             return total
         result: Value = getattr(total, self.activation)()
         return result
-
-    def parameters(self) -> list[Value]:
-        """Return the weights, then the bias."""
-        return [*self.w, self.b]
-
-    def __repr__(self) -> str:
-        return f"Neuron({len(self.w)}, {self.activation!r})"
-
-
-def _check(n_inputs: int, activation: str) -> None:
-    if n_inputs < 1:
-        raise ValueError(f"a neuron needs inputs, got {n_inputs}")
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"activation {activation!r} is none of {ACTIVATIONS}"
-        )
 
 
 class Layer(Module):
