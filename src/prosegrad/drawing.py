@@ -7,6 +7,7 @@ compiled to WebAssembly; it needs the extra `prosegrad[draw]`.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from prosegrad.value import Value, topological_order
@@ -140,11 +141,9 @@ def render_svg(dot: str) -> str:
 
 def _mimebundle(value: Value, **_: Any) -> dict[str, str]:
     bundle = {"text/plain": repr(value)}
-    try:
+    with suppress(ImportError):
         bundle["image/svg+xml"] = render_svg(draw_graph(value))
-    except ImportError:
-        pass
     return bundle
 
 
-setattr(Value, "_repr_mimebundle_", _mimebundle)
+Value._repr_mimebundle_ = _mimebundle  # type: ignore[attr-defined]

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-
 Number: TypeAlias = Any
 """A number of any kind: whatever answers to `+ - * / **`."""
 

@@ -53,28 +53,47 @@ def hinge(scores: Sequence[Value], labels: Sequence[int]) -> Value:
 def _largest_and_rest(logits: Sequence[Value]) -> tuple[Value, Value]:
     if not logits:
         raise ValueError("no logits")
-    largest = max(logits)
-    others = [v for v in logits if v is not largest]
+    at = max(range(len(logits)), key=logits.__getitem__)
+    largest = logits[at]
+    others = [*logits[:at], *logits[at + 1 :]]
     zero = largest.zeros_like()
     return largest, sum(((v - largest).exp() for v in others), zero)
 
 
+def softmax(logits: Sequence[Value]) -> list[Value]:
+    """Return n probabilities for n logits: none negative, 1 in sum.
+
+    Raises:
+        ValueError: There are no logits.
+    """
+    largest, rest = _largest_and_rest(logits)
+    total = 1 + rest
+    return [(v - largest).exp() / total for v in logits]
+
+
 def log_sum_exp(logits: Sequence[Value]) -> Value:
-    """Return `log(exp(a) + exp(b) + …)` without overflow."""
+    """Return `log(exp(a) + exp(b) + …)` without overflow.
+
+    Raises:
+        ValueError: There are no logits.
+    """
     largest, rest = _largest_and_rest(logits)
     return largest + rest.log1p()
-
-
-def softmax(logits: Sequence[Value]) -> list[Value]:
-    """Return probabilities: positive, and 1 in sum."""
-    total = log_sum_exp(logits)
-    return [(v - total).exp() for v in logits]
 
 
 def cross_entropy(
     logits: Sequence[Sequence[Value]], targets: Sequence[int]
 ) -> Value:
-    """Return the mean of `-log(softmax(row)[target])` over the rows."""
+    """Return the mean of `-log(softmax(row)[target])` over the rows.
+
+    Args:
+        logits: A row of scores, one a class, for each example.
+        targets: The number of the right class of each example.
+
+    Raises:
+        ValueError: The lengths differ or are 0, or a target is not
+            the number of a class.
+    """
     _check_pairs("cross_entropy", logits, targets)
     return _mean([_surprise(r, t) for r, t in zip(logits, targets)])
 

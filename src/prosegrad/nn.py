@@ -77,6 +77,7 @@ class Neuron(Module):
         return f"Neuron({len(self.w)}, {self.activation!r})"
 
     def __call__(self, x: Sequence[Number]) -> Value:
+        """Return the output for one example of `n_inputs` numbers."""
         if len(x) != len(self.w):
             raise ValueError(
                 f"{self!r} takes {len(self.w)} inputs, got {len(x)}"
@@ -115,6 +116,7 @@ class Layer(Module):
         ]
 
     def __call__(self, x: Sequence[Number]) -> list[Value]:
+        """Return one output a neuron, `n_outputs` in all."""
         return [neuron(x) for neuron in self.neurons]
 
     def parameters(self) -> list[Value]:
@@ -166,6 +168,7 @@ class MLP(Module):
         )
 
     def __call__(self, x: Sequence[Number]) -> Value | list[Value]:
+        """Return the last layer's outputs; a single one is bare."""
         for layer in self.layers:
             x = layer(x)
         return x[0] if len(x) == 1 else list(x)

@@ -73,6 +73,10 @@ class Adam(Optimiser):
         epsilon: float = 1e-8,
     ) -> None:
         super().__init__(parameters, learning_rate)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas {betas!r} are not in [0, 1)")
+        if not epsilon > 0:
+            raise ValueError(f"epsilon {epsilon!r} is not positive")
         self.betas = betas
         self.epsilon = epsilon
         self.steps = 0

