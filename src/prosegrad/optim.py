@@ -26,7 +26,10 @@ class Optimiser:
         if not self.parameters:
             raise ValueError("an optimiser needs parameters, got none")
         if not 0 < learning_rate < math.inf:
-            raise ValueError(f"learning rate {learning_rate!r}")
+            raise ValueError(
+                f"learning rate {learning_rate!r} is not a positive "
+                "finite number"
+            )
         self.learning_rate = learning_rate
 
     def zero_grad(self) -> None:
@@ -40,7 +43,17 @@ class Optimiser:
 
 
 class SGD(Optimiser):
-    """Gradient descent, with momentum if asked, as in PyTorch."""
+    """Gradient descent, with momentum if asked, as in PyTorch.
+
+    Args:
+        parameters: The Values to move.
+        learning_rate: How far one step goes.
+        momentum: What part of the last step's velocity stays.
+
+    Raises:
+        ValueError: No parameters, a learning rate that is not a
+            positive finite number, a momentum outside [0, 1).
+    """
 
     def __init__(
         self,
@@ -63,7 +76,20 @@ class SGD(Optimiser):
 
 
 class Adam(Optimiser):
-    """Adam (Kingma & Ba 2015), with the paper's defaults."""
+    """Adam (Kingma & Ba 2015), with the paper's defaults.
+
+    Args:
+        parameters: The Values to move.
+        learning_rate: How far one step goes.
+        betas: How much of the running means of the gradient and of
+            its square stays at each step.
+        epsilon: Added to the root of the square, against division
+            by zero.
+
+    Raises:
+        ValueError: No parameters, or a learning rate that is not a
+            positive finite number.
+    """
 
     def __init__(
         self,
