@@ -10,6 +10,28 @@ from typing import Any
 from prosegrad.nn import Module
 
 
+def _check_numbers(numbers: list[Any], where: str) -> None:
+    for i, number in enumerate(numbers):
+        if type(number) is not float or not math.isfinite(number):
+            raise ValueError(
+                f"{where}: parameter {i} is {number!r}, "
+                "not a finite float"
+            )
+
+
+def _write_whole(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
 def save_parameters(
     model: Module, path: str | os.PathLike[str]
 ) -> None:
@@ -25,6 +47,17 @@ def save_parameters(
     _check_numbers(numbers, "save_parameters")
     text = json.dumps({"model": repr(model), "parameters": numbers})
     _write_whole(Path(path), text + "\n")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    match content:
+        case {"model": str(), "parameters": list()}:
+            return dict(content)
+    raise ValueError(f"{path} does not hold saved parameters")
 
 
 def load_parameters(
@@ -51,36 +84,3 @@ def load_parameters(
     _check_numbers(numbers, str(path))
     for parameter, number in zip(parameters, numbers):
         parameter.data = number
-
-
-def _check_numbers(numbers: list[Any], where: str) -> None:
-    for i, number in enumerate(numbers):
-        if type(number) is not float or not math.isfinite(number):
-            raise ValueError(
-                f"{where}: parameter {i} is {number!r}, "
-                "not a finite float"
-            )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-    match content:
-        case {"model": str(), "parameters": list()}:
-            return dict(content)
-    raise ValueError(f"{path} does not hold saved parameters")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
