@@ -87,8 +87,9 @@ class Adam(Optimiser):
             by zero.
 
     Raises:
-        ValueError: No parameters, or a learning rate that is not a
-            positive finite number.
+        ValueError: No parameters, a learning rate that is not a
+            positive finite number, betas outside [0, 1), or an
+            epsilon that is not positive.
     """
 
     def __init__(

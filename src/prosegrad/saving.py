@@ -52,7 +52,7 @@ def save_parameters(
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
     match content:
         case {"model": str(), "parameters": list()}:

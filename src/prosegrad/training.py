@@ -28,11 +28,13 @@ def batches(
         rng: If given, it shuffles the order.
 
     Raises:
-        ValueError: The lengths differ, or `size` is below 1.
+        ValueError: The lengths differ or are 0, or `size` is below 1.
     """
     n = len(inputs)
     if n != len(targets):
         raise ValueError(f"{n} inputs, {len(targets)} targets")
+    if n == 0:
+        raise ValueError("no examples")
     size = n if size is None else size
     if size < 1:
         raise ValueError(f"batch size {size} is below 1")
@@ -45,7 +47,12 @@ def batches(
 
 
 def progress(items: Iterable[T], label: str = "") -> Iterable[T]:
-    """Return `items`; in a terminal, looping draws a progress line."""
+    """Return `items`; in a terminal, looping draws a progress line.
+
+    Args:
+        items: What to loop over.
+        label: What the line begins with.
+    """
     if not sys.stderr.isatty():
         return items
     try:
@@ -66,7 +73,24 @@ def fit(
     batch_size: int | None = None,
     rng: random.Random | None = None,
 ) -> list[float]:
-    """Train, and return the mean loss of every epoch."""
+    """Train, and return the mean loss of every epoch.
+
+    Each batch is measured before the step that it causes.
+
+    Args:
+        model: Takes one input and returns its prediction.
+        inputs: n inputs.
+        targets: n targets.
+        loss: Takes predictions and targets, returns their mean loss.
+        optimiser: Moves the parameters of `model`.
+        epochs: How many times to go through the examples.
+        batch_size: Examples a step; None means all.
+        rng: If given, it shuffles the examples anew every epoch.
+
+    Raises:
+        ValueError: The lengths differ, there are no examples, or
+            `batch_size` is below 1.
+    """
     history = []
     with collector_paused():
         for _ in progress(range(epochs), "training"):
