@@ -57,17 +57,6 @@ cosh = _named("cosh")
 tanh = _named("tanh")
 
 
-def sigmoid(x: Number, /) -> float:
-    """Return `1 / (1 + exp(-x))`; no `x` is too large or small."""
-    z = exp(-abs(x))
-    return 1 / (1 + z) if x >= 0 else z / (1 + z)
-
-
-def softplus(x: Number, /) -> float:
-    """Return `log(1 + exp(x))`; no `x` is too large or small."""
-    return float(maximum(x, 0.0) + log1p(exp(-abs(x))))
-
-
 def where(condition: bool, x: Number, y: Number, /) -> Number:
     """Return `x` if the condition holds, else `y`."""
     return x if condition else y
@@ -91,6 +80,17 @@ def minimum(x: Number, y: Number, /) -> Number:
 def zeros_like(x: Number, /) -> Number:
     """Return the zero of the same type as `x`."""
     return type(x)(0)
+
+
+def sigmoid(x: Number, /) -> float:
+    """Return `1 / (1 + exp(-x))`; no `x` is too large or small."""
+    z = exp(-abs(x))
+    return 1 / (1 + z) if x >= 0 else z / (1 + z)
+
+
+def softplus(x: Number, /) -> float:
+    """Return `log(1 + exp(x))`; no `x` is too large or small."""
+    return float(maximum(x, 0.0) + log1p(exp(-abs(x))))
 
 
 def power(x: Number, n: Number, /) -> Number:
