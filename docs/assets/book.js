@@ -1,4 +1,4 @@
-// Repairs for readers who use a screen reader or only the keyboard.
+// Small repairs, most for readers with a screen reader or only a keyboard.
 // Without this script every page reads and works the same by mouse.
 
 // The search dialogue has no name of its own.
@@ -30,3 +30,15 @@ const reach = () => {
 };
 addEventListener("load", reach);
 addEventListener("resize", reach);
+
+// A line may break between a formula and the full stop after it: glue them.
+for (const formula of document.querySelectorAll("math[display=inline]")) {
+  const next = formula.nextSibling;
+  if (next?.nodeType === Node.TEXT_NODE && /^[.,;:?!)]/.test(next.data)) {
+    const glue = document.createElement("span");
+    glue.style.whiteSpace = "nowrap";
+    formula.before(glue);
+    next.splitText(1);
+    glue.append(formula, next);
+  }
+}
