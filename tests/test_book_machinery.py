@@ -478,6 +478,9 @@ def test_the_writer_fills_outputs_tables_and_src(make: Make) -> None:
         + shown("").replace("\n\n", "\n", 1)
         + fence("table = '| a |'", f'{CONT} table="t"')
     )
+    package = book.src / "prosegrad"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()  # or an installed prosegrad would win
     said: list[str] = []
 
     assert writer.write(book, [page(book)], said.append), said
