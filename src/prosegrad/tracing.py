@@ -30,6 +30,18 @@ class Step:
     total: Number
 
 
+def _shares(node: Value, grad: Number) -> dict[Value, Number]:
+    saved = {parent: parent.grad for parent in node._parents}
+    for parent in saved:
+        parent.zero_grad()
+    if node._backward is not None:
+        node._backward(grad)
+    shares = {parent: parent.grad for parent in saved}
+    for parent, old in saved.items():
+        parent.grad = old
+    return shares
+
+
 def trace_backward(
     root: Value, names: Mapping[str, Value] | None = None
 ) -> list[Step]:
@@ -38,50 +50,49 @@ def trace_backward(
     An operand that is used twice by one operation has one step, which
     holds both shares. A node without a name is called by its number in
     topological order.
+
+    Args:
+        root: The result.
+        names: What to call nodes, such as `{"x": x}`.
+
+    Raises:
+        TypeError: As `root.backward()`. No `grad` has changed.
     """
     order = topological_order(root)
     called = {node: f"n{i}" for i, node in enumerate(order)}
     called |= {node: name for name, node in (names or {}).items()}
-    start = {node: node.grad for node in order}
+    before = {node: node.grad for node in order}
     root.backward()
-    totals = {n: n.grad * 0 if n._parents else start[n] for n in order}
-    steps = []
+    arrived = {node: node.grad for node in order}
+    for node in order[:-1]:
+        node.zero_grad()
+        if not node._parents:
+            node.grad = before[node]
+    steps: list[Step] = []
     for node in reversed(order):
-        for parent, local in _local_derivatives(node):
-            contribution = node.grad * local
-            totals[parent] += contribution
-            steps.append(
-                Step(
-                    called[node],
-                    node._op,
-                    node.grad,
-                    called[parent],
-                    local,
-                    contribution,
-                    totals[parent],
-                )
-            )
+        steps += _walk(node, arrived[node], called)
     return steps
 
 
-def _local_derivatives(node: Value) -> list[tuple[Value, Number]]:
+def _walk(
+    node: Value, grad: Number, called: Mapping[Value, str]
+) -> list[Step]:
     if node._backward is None:
         return []
-    parents = list(dict.fromkeys(node._parents))
-    saved = [parent.grad for parent in parents]
-    for parent in parents:
-        parent.zero_grad()
-    node._backward(1)
-    local = [parent.grad for parent in parents]
-    for parent, grad in zip(parents, saved):
-        parent.grad = grad
-    return list(zip(parents, local))
+    local = _shares(node, type(node.data)(1))
+    share = _shares(node, grad)
+    node._backward(grad)
+    name, op = called[node], node._op
+    return [
+        Step(name, op, grad, called[p], local[p], share[p], p.grad)
+        for p in local
+    ]
 
 
 def trace_table(steps: Sequence[Step]) -> str:
     """Return the steps as a Markdown table, one row a step."""
     rows = [
-        f"| {i} | `{s.node}` | {s.op} | {_text(s.incoming)} | "
+        f"| {i} | `{s.node}` | `{s.op}` | {_text(s.incoming)} | "
         f"`{s.parent}` | {_text(s.local)} | {_text(s.contribution)} | "
         f"{_text(s.total)} |"
         for i, s in enumerate(steps, start=1)
