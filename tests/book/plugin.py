@@ -84,6 +84,7 @@ class BookRunner(DefaultRunner):
         return str(super().repr_failure(test, excinfo, style))
 
 
+@pytest.hookimpl(tryfirst=True)  # or the plugin's own parser wins
 def pytest_markdown_docs_markdown_it() -> MarkdownIt:
     """Let the plugin see the fences that the book's parser sees."""
     return markdown_parser()

@@ -97,7 +97,6 @@ class PageRun:
     def close(self) -> None:
         """Undo what blocks may have changed in the interpreter."""
         self._folder.cleanup()
-        self._module.__dict__.clear()
         sys.setrecursionlimit(RECURSION_LIMIT)
         gc.enable()
         if "matplotlib" in sys.modules:
