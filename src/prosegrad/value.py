@@ -339,9 +339,8 @@ class Value:
         x, y, xp = self.data, other.data, namespace(self.data)
 
         def _backward(grad: Number) -> None:
-            to_self = _share(x > y, x == y, grad, xp)
-            self.grad += to_self
-            other.grad += grad - to_self
+            self.grad += _share(x < y, x == y, grad, xp)
+            other.grad += _share(x > y, x == y, grad, xp)
 
         return Value(xp.maximum(x, y), (self, other), "max", _backward)
 
@@ -483,8 +482,8 @@ def _arc_slope(x: Number) -> Number:
     return _reciprocal(namespace(x).sqrt((1 - x) * (1 + x)))
 
 
-def _share(wins: Any, ties: Any, grad: Number, xp: Any) -> Number:
-    return xp.where(wins, grad, xp.where(ties, grad / 2, 0))
+def _share(loses: Any, ties: Any, grad: Number, xp: Any) -> Number:
+    return xp.where(loses, 0, xp.where(ties, grad / 2, grad))
 
 
 def dot(
