@@ -461,3 +461,24 @@ def test_dot_with_plain_numbers_and_repeats() -> None:
     assert result.data == 1 + 4 + 6 + 8
     assert w.grad == 4 + 3 + 4
     assert re.match(r"dot", result._op)
+
+
+def test_a_subclass_may_override_reflected_operators() -> None:
+    """Python asks a subclass's reflected method first; that must end."""
+
+    class Loud(Value):
+        def __rsub__(self, other: Any) -> Value:
+            return super().__rsub__(other)
+
+        def __radd__(self, other: Any) -> Value:
+            return super().__radd__(other)
+
+        def __rmul__(self, other: Any) -> Value:
+            return super().__rmul__(other)
+
+        def __rtruediv__(self, other: Any) -> Value:
+            return super().__rtruediv__(other)
+
+    x = Loud(2.0)
+
+    assert [(5 - x).data, (5 + x).data, (5 * x).data, (5 / x).data] == [3, 7, 10, 2.5]

@@ -82,7 +82,7 @@ class Value:
         return Value(data, (self, other), "+", _backward)
 
     def __radd__(self, other: Number) -> Value:
-        return self._lift(other) + self
+        return self._lift(other).__add__(self)
 
     def __mul__(self, other: Number) -> Value:
         other = self._lift(other)
@@ -95,7 +95,7 @@ class Value:
         return Value(x * y, (self, other), "*", _backward)
 
     def __rmul__(self, other: Number) -> Value:
-        return self._lift(other) * self
+        return self._lift(other).__mul__(self)
 
     def backward(self) -> None:
         """Add to the `grad` of every leaf the derivative of `self`.
@@ -144,7 +144,7 @@ class Value:
         return Value(data, (self, other), "-", _backward)
 
     def __rsub__(self, other: Number) -> Value:
-        return self._lift(other) - self
+        return self._lift(other).__sub__(self)
 
     def __truediv__(self, other: Number) -> Value:
         other = self._lift(other)
@@ -158,7 +158,7 @@ class Value:
         return Value(z, (self, other), "/", _backward)
 
     def __rtruediv__(self, other: Number) -> Value:
-        return self._lift(other) / self
+        return self._lift(other).__truediv__(self)
 
     def __pow__(self, n: Number) -> Value:
         if isinstance(n, Value):
