@@ -97,6 +97,9 @@ class PageRun:
     def close(self) -> None:
         """Undo what blocks may have changed in the interpreter."""
         self._folder.cleanup()
+        self._module = types.ModuleType("__main__")
+        for _ in range(3):  # finalizers leave garbage; a later page counts its own
+            gc.collect()
         sys.setrecursionlimit(RECURSION_LIMIT)
         gc.enable()
         if "matplotlib" in sys.modules:
