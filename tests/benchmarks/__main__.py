@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import random
 import subprocess
 import sys
-from datetime import date
-from importlib.metadata import version
 from math import isnan
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.records import circumstances, put_on_page
+
 from .workloads import OPERATIONS
 
 PAGE = Path("docs/about/benchmarks.md")
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 LIBRARIES = ("prosegrad", "micrograd")
 USERS, OFF = "as users run it", "collector off for both"
 # name on the page, workload, collector, steps a run, unit, units a step
@@ -122,24 +120,6 @@ def chains(workers: dict[str, Worker], rounds: int) -> str:
     return "\n".join(lines)
 
 
-def circumstances(rounds: int) -> str:
-    machine = f"{platform.system()} {platform.machine()}"
-    return (
-        f"Measured on {date.today():%d %B %Y}, "
-        f"{platform.python_implementation()} {platform.python_version()}, "
-        f"{machine}, micrograd {version('micrograd')}, "
-        f"medians of {rounds} interleaved rounds."
-    )
-
-
-def put_on_page(text: str) -> None:
-    """Replace what stands between the two marks of the page."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page = f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
-    PAGE.write_text(page, encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--rounds", type=int, default=21)
@@ -148,7 +128,8 @@ def main() -> None:
     workers = {name: Worker(name) for name in LIBRARIES}
     text = "\n\n".join(
         [
-            circumstances(options.rounds),
+            circumstances("micrograd")
+            + f", medians of {options.rounds} interleaved rounds.",
             comparison(workers, options.rounds),
             chains(workers, max(1, options.rounds // 4)),
         ]
@@ -157,7 +138,7 @@ def main() -> None:
         worker.close()
     print(text)
     if options.write:
-        put_on_page(text)
+        put_on_page(PAGE, text)
 
 
 if __name__ == "__main__":
