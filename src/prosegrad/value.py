@@ -164,11 +164,11 @@ class Value:
         if isinstance(n, Value):
             return _power(self, n)
         x = self.data
+        y = elementary.power(x, n)
 
         def _backward(grad: Number) -> None:
-            self.grad += grad * _base_slope(x, n)
+            self.grad += grad * _base_slope(x, n, y)
 
-        y = elementary.power(x, n)
         return Value(y, (self,), f"**{n}", _backward)
 
     def __rpow__(self, other: Number) -> Value:
@@ -333,6 +333,16 @@ class Value:
         y = xp.maximum(x, xp.zeros_like(x))
         return Value(y, (self,), "relu", _backward)
 
+    def leaky_relu(self, slope: float = 0.01) -> Value:
+        """Return x above 0, else `slope * x`; the slope at 0 too."""
+        x, xp = self.data, namespace(self.data)
+
+        def _backward(grad: Number) -> None:
+            self.grad += xp.where(x > 0, grad, grad * slope)
+
+        y = xp.where(x > 0, x, slope * x)
+        return Value(y, (self,), "leaky_relu", _backward)
+
     def maximum(self, other: Number) -> Value:
         """Return the larger; a tie gives each side half the slope."""
         other = self._lift(other)
@@ -356,10 +366,6 @@ class Value:
         """Return GELU in its tanh form (Hendrycks & Gimpel 2016)."""
         c = math.sqrt(8 / math.pi)
         return self * (c * (self + 0.044715 * self**3)).sigmoid()
-
-    def leaky_relu(self, slope: float = 0.01) -> Value:
-        """Return x above 0 and `slope * x` below."""
-        return self.relu() - slope * (-self).relu()
 
 
 def _require_number(
@@ -438,14 +444,13 @@ def namespace(x: Number) -> Any:
     return elementary if own is None else own()
 
 
-def _base_slope(x: Number, n: Number) -> Number:
+def _base_slope(x: Number, n: Number, y: Number) -> Number:
     try:
-        slope = n * x ** (n - 1)
+        # Below 1/2, n - 1 rounds, and the power would amplify that.
+        rounds = n < 0.5 and abs(x) < math.inf
+        slope = n * y / x if rounds else n * x ** (n - 1)
     except ZeroDivisionError:
         slope = math.inf
-    except OverflowError:
-        odd = x < 0 and n % 2 == 0
-        slope = math.copysign(math.inf, -n if odd else n)
     return namespace(n).where(n == 0, 0, slope)
 
 
@@ -461,7 +466,7 @@ def _power(base: Value, exponent: Value) -> Value:
     y = elementary.power(x, n)
 
     def _backward(grad: Number) -> None:
-        base.grad += grad * _base_slope(x, n)
+        base.grad += grad * _base_slope(x, n, y)
         exponent.grad += grad * _exponent_slope(x, y)
 
     return Value(y, (base, exponent), "**", _backward)
