@@ -273,8 +273,11 @@ def ulp_error(actual: float, exact: Number) -> float:
     """
     if not math.isfinite(actual):
         return math.inf
-    unit = math.ulp(float(exact))
+    try:
+        unit = math.ulp(float(exact))
+    except OverflowError:
+        unit = math.inf
     if math.isinf(unit):
-        raise OverflowError(f"ulp_error: {exact!r} has no unit")
+        raise OverflowError(f"ulp_error: no float is near {exact!r}")
     kind = Fraction if isinstance(exact, Rational) else type(exact)
     return float(abs(kind(actual) - exact) / kind(unit))
