@@ -529,20 +529,16 @@ def test_published_code_is_compiled_at_its_place_in_src(make: Make) -> None:
 
 
 def test_census_counts_what_is_rendered(make: Make) -> None:
-    """Equal counts pass; a block that did not run, or is invisible, does not."""
+    """Equal counts pass; a block that did not run, or ran twice, does not."""
     nested = "!!! note\n\n    " + FIRST.replace("\n", "\n    ")
     book = make(FIRST + nested)
-    both = Counter({page(book): 2})
-    one = Counter({page(book): 1})
 
-    assert census.differences(book, both, both, True) == []
-    assert census.differences(book, one, one, False) == []
-    assert census.differences(book, both, one, False) == [
-        "docs/a.md: 2 collected, 1 ran"
-    ]
-    assert census.differences(book, Counter(), Counter(), True) == [
-        "docs/a.md: 2 collected, 0 ran"
-    ]
+    assert census.unseen(book) == []
+    assert census.not_run(book, Counter({page(book): 2})) == []
+    for ran in (0, 1, 3):
+        assert census.not_run(book, Counter({page(book): ran})) == [
+            f"docs/a.md: 2 collected, {ran} ran"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -557,9 +553,8 @@ def test_census_counts_what_is_rendered(make: Make) -> None:
 def test_census_catches_an_invisible_fence(make: Make, text: str) -> None:
     """What only one of reader and pytest sees is a difference."""
     book = make(text)
-    seen, run = census.rendered(book)[page(book)], census.collectable(page(book))
 
-    assert seen != run
+    assert len(census.unseen(book)) == 1
 
 
 # The plugin, in a pytest of its own -------------------------------------
@@ -573,7 +568,8 @@ def pytest_run(book: Book, *arguments: str) -> str:
     options = ["-p", "no:cacheprovider", "--markdown-docs", f"--rootdir={book.root}"]
     done = subprocess.run(
         [*command, *options, "-c", os.devnull, *arguments],
-        cwd=ROOT,
+        cwd=book.root,  # testpaths count only in the root
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -601,3 +597,22 @@ def test_a_block_selected_alone_runs_after_its_prefix(make: Make) -> None:
     report = pytest_run(book, f"{page(book)}::[CodeFence#3][line:9]")
 
     assert "1 passed" in report
+
+
+def test_a_whole_session_ran_every_block(make: Make) -> None:
+    book = make(FIRST + fence("y = x + 1", CONT))
+    report = pytest_run(book, "-o", "testpaths=docs")
+
+    assert "2 passed" in report
+    assert "did not run" not in report
+
+
+@pytest.mark.parametrize("workers", [[], ["-p", "xdist", "-n", "2", "--dist=loadfile"]])
+def test_a_lost_block_fails_the_session(make: Make, workers: list[str]) -> None:
+    """Every test passes, and yet one block of the book was not among them."""
+    book = make(FIRST + fence("y = x + 1", CONT))
+    lost = "--deselect=docs/a.md::[CodeFence#2][line:5]"
+    report = pytest_run(book, "-o", "testpaths=docs", *workers, lost)
+
+    assert "1 passed" in report
+    assert "docs/a.md: 2 collected, 1 ran" in report

@@ -206,6 +206,14 @@ SPECIAL: list[tuple[Callable[..., Value], tuple[float, ...], float, list[float]]
     (lambda x: x.relu(), (-INF,), 0.0, [0.0]),
     (lambda x: x.leaky_relu(), (-2.0,), -0.02, [0.01]),
     (lambda x: x.leaky_relu(0.5), (3.0,), 3.0, [1.0]),
+    (lambda x: x.leaky_relu(), (0.0,), 0.0, [0.01]),
+    (lambda x: x.leaky_relu(), (NAN,), NAN, [0.01]),
+    (lambda x: x.gelu(), (1e200,), 1e200, [1.0]),
+    (lambda x: x.gelu(), (-1e200,), -0.0, [0.0]),
+    (lambda x: x**0.3, (INF,), INF, [0.0]),
+    (lambda x: x**-0.3, (INF,), 0.0, [-0.0]),
+    (lambda x: x**0.25, (2.0**1000,), 2.0**250, [2.0**-752]),
+    (lambda x: x**2, (1e-200,), 0.0, [2e-200]),
     (lambda x: x.sigmoid(), (-1000.0,), 0.0, [0.0]),
     (lambda x: x.sigmoid(), (1000.0,), 1.0, [0.0]),
     (lambda x: x.sigmoid(), (NAN,), NAN, [NAN]),
@@ -303,6 +311,36 @@ def test_failed_backward_changes_nothing() -> None:
         y.backward()
 
     assert (x.grad, y.grad) == (0.0, 0.0)
+
+
+def test_a_rule_that_fails_leaves_the_leaves_as_they_were() -> None:
+    """Half of a gradient would look like a whole one."""
+    x, y = Value(2.0), Value(3.0)
+    x.grad, y.grad = 0.5, 5.0
+    seen = []
+
+    def _backward(grad: Any) -> None:
+        seen.append(y.grad)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        (x * y + Value(1.0, (x,), "fails", _backward)).backward()
+
+    assert seen == [7.0]
+    assert (x.grad, y.grad) == (0.5, 5.0)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "softplus", "silu", "gelu", "sin"])
+def test_numpy_scalars_inside(name: str) -> None:
+    """A NumPy scalar is a number, and gives what a float gives."""
+    np = pytest.importorskip("numpy")
+    expected = Value(0.5)
+    getattr(expected, name)().backward()
+    for kind in (np.float64, np.float32):
+        x = Value(kind(0.5))
+        getattr(x, name)().backward()
+
+        assert x.grad == pytest.approx(expected.grad, rel=np.finfo(kind).eps)
 
 
 def test_numpy_scalars_on_either_side() -> None:

@@ -100,21 +100,29 @@ class Value:
     def backward(self) -> None:
         """Add to the `grad` of every leaf the derivative of `self`.
 
-        Leaves accumulate over calls; inner nodes start from zero.
+        Leaves accumulate over calls; inner nodes start from zero. If
+        anything is raised, the leaves have the gradients of before.
 
         Raises:
             TypeError: `data` is not one real number, so that "the
-                derivative of it" has no meaning. No `grad` has changed.
+                derivative of it" has no meaning.
         """
         seed = _seed(self.data)
         order = topological_order(self)
+        leaves = [node for node in order if not node._parents]
+        before = [leaf.grad for leaf in leaves]
         for node in order:
             if node._parents:
                 node.grad = 0.0 if type(node.data) is float else 0
-        self.grad += seed
-        for node in reversed(order):
-            if node._backward is not None:
-                node._backward(node.grad)
+        try:
+            self.grad += seed
+            for node in reversed(order):
+                if node._backward is not None:
+                    node._backward(node.grad)
+        except BaseException:
+            for leaf, grad in zip(leaves, before):
+                leaf.grad = grad
+            raise
 
     def zero_grad(self) -> None:
         """Set `grad` to zero."""
@@ -364,8 +372,17 @@ class Value:
 
     def gelu(self) -> Value:
         """Return GELU in its tanh form (Hendrycks & Gimpel 2016)."""
+        x, xp = self.data, namespace(self.data)
         c = math.sqrt(8 / math.pi)
-        return self * (c * (self + 0.044715 * self**3)).sigmoid()
+        near = xp.minimum(xp.maximum(x, -40.0), 40.0)
+        v = c * (near + 0.044715 * near * near * near)
+        s = xp.sigmoid(v)
+
+        def slope() -> Number:
+            inner = c * (1 + 3 * 0.044715 * near * near)
+            return s * (1 + x * xp.sigmoid(-v) * inner)
+
+        return self._unary("gelu", x * s, slope)
 
 
 def _require_number(
@@ -435,10 +452,11 @@ def _is_real_scalar(data: Number) -> bool:
 def namespace(x: Number) -> Any:
     """Return where the functions for numbers like `x` live.
 
-    Python's own numbers use `prosegrad.elementary`. Every other kind
-    names its own, as the Python array API standard asks.
+    Python's numbers use `prosegrad.elementary`, and so do NumPy's
+    scalars, which are numbers too. Every other kind names its own, as
+    the Python array API standard asks.
     """
-    if type(x) is float:
+    if type(x) is float or isinstance(x, PythonNumber):
         return elementary
     own = getattr(x, "__array_namespace__", None)
     return elementary if own is None else own()

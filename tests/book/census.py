@@ -60,22 +60,19 @@ def collectable(path: Path) -> int:
     return len(list(extract_fence_tests(markdown_parser(), text, 0, path)))
 
 
-def differences(
-    book: Book, collected: Counter[Path], ran: Counter[Path], whole: bool
-) -> list[str]:
-    """Return the pages that show blocks which were not collected or did not run.
+def unseen(book: Book) -> list[str]:
+    """Return the pages that show blocks which pytest does not collect."""
+    return [
+        f"{book.short(path)}: {seen} rendered, {collectable(path)} collected"
+        for path, seen in rendered(book).items()
+        if seen != collectable(path)
+    ]
 
-    Args:
-        book: The book.
-        collected: How many blocks of each page this session selected.
-        ran: How many of them it ran.
-        whole: Whether the session should have selected all.
-    """
-    found = []
-    for path, seen in rendered(book).items():
-        possible = collectable(path)
-        if seen != possible:
-            found.append(f"{book.short(path)}: {seen} rendered, {possible} collected")
-        if (whole or collected[path] == possible) and ran[path] != possible:
-            found.append(f"{book.short(path)}: {possible} collected, {ran[path]} ran")
-    return found
+
+def not_run(book: Book, ran: Counter[Path]) -> list[str]:
+    """Return the pages of which not every block ran, once."""
+    return [
+        f"{book.short(path)}: {collectable(path)} collected, {ran[path]} ran"
+        for path in book.pages()
+        if collectable(path) != ran[path]
+    ]

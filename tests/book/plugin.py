@@ -1,4 +1,8 @@
-"""Teach pytest to run the book: parser, runner, and the census at the end."""
+"""Teach pytest to run the book: parser, runner, and the census at the end.
+
+Also with pytest-xdist: a page runs whole in one process, and the count of the
+blocks that ran is taken from the reports, which all reach the first process.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from markdown_it import MarkdownIt
 from pytest_markdown_docs._runners import DefaultRunner, register_runner
 from pytest_markdown_docs.definitions import FenceTestDefinition
 
+from . import census
 from .figures import use_book_style
 from .pages import Book, markdown_parser, parse
 from .runner import BlockError, PageRun, verify
@@ -22,8 +27,7 @@ class Reading:
     def __init__(self) -> None:
         self.book = Book(Path.cwd())
         self.ran: Counter[Path] = Counter()
-        self.collected: Counter[Path] = Counter()
-        self.whole = False
+        self.missing: list[str] = []
         self._run: PageRun | None = None
 
     def block(self, path: Path, line: int) -> None:
@@ -35,7 +39,6 @@ class Reading:
         for fence in run.page.fences[run.position :]:
             outcome = run.run(fence)
             if fence.line == line:
-                self.ran[path] += 1
                 verify(self.book, fence, outcome)
                 return
         raise BlockError(f"{self.book.place(path, line)}: no such block")
@@ -95,16 +98,33 @@ def pytest_configure(config: pytest.Config) -> None:
     READING.book = Book(config.rootpath)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> None:
-    """Count the blocks of each page, and let the census run last."""
-    blocks = [item for item in items if hasattr(item, "test_definition")]
-    READING.collected = Counter(item.path for item in blocks)
-    testpaths = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    READING.whole = testpaths and not (config.option.keyword or config.option.markexpr)
-    items.sort(key=lambda item: "census" in item.nodeid)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the blocks of each page that ran, in whichever process."""
+    if report.when == "call" and "::[CodeFence#" in report.nodeid:
+        path = READING.book.root / report.nodeid.partition("::")[0]
+        READING.ran[path] += not report.skipped
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """At the end of a whole and undisturbed run, every block must have run."""
+    config = session.config
+    if (
+        exitstatus == pytest.ExitCode.OK
+        and config.args_source is pytest.Config.ArgsSource.TESTPATHS
+        and not hasattr(config, "workerinput")  # a helper process of pytest-xdist
+        and not any(config.getoption(o, None) for o in ("keyword", "markexpr", "lf"))
+    ):
+        READING.missing = census.not_run(READING.book, READING.ran)
+        if READING.missing:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if READING.missing:
+        terminalreporter.section("blocks that did not run", red=True)
+        for line in READING.missing:
+            terminalreporter.line(line)
 
 
 def pytest_unconfigure() -> None:

@@ -269,7 +269,6 @@ RULES: dict[str, Rule] = {
         Value.gelu,
         lambda x: x * _sigmoid(_gelu_inner(x)),
         (_gelu_slope,),
-        rule=False,
     ),
     "log_sum_exp": Rule(
         lambda *xs: log_sum_exp(xs),
