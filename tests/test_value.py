@@ -340,7 +340,7 @@ def test_numpy_scalars_inside(name: str) -> None:
         x = Value(kind(0.5))
         getattr(x, name)().backward()
 
-        assert x.grad == pytest.approx(expected.grad, rel=np.finfo(kind).eps)
+        assert x.grad == pytest.approx(expected.grad, rel=float(np.finfo(kind).eps))
 
 
 def test_numpy_scalars_on_either_side() -> None:
