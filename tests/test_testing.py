@@ -1,0 +1,346 @@
+"""`prosegrad.testing`: gradcheck finds what is wrong, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+import pytest
+
+from prosegrad import Value
+from prosegrad.testing import GradcheckError, Probe, gradcheck, ulp_error
+
+
+def wrong_product(x: Value, y: Value) -> Value:
+    """A product whose rule forgets a factor."""
+
+    def _backward(grad: Any) -> None:
+        x.grad += grad * y.data
+        y.grad += grad
+
+    return Value(x.data * y.data, (x, y), "*", _backward)
+
+
+def with_slope(value: Callable[[Any], Any], slope: Callable[[Any], Any]) -> Any:
+    """Return a function of one Value with a rule that may be wrong."""
+
+    def function(x: Value) -> Value:
+        def _backward(grad: Any) -> None:
+            x.grad += grad * slope(x.data)
+
+        return Value(value(x.data), (x,), "test", _backward)
+
+    return function
+
+
+def probe(**changes: Any) -> Probe:
+    given = {"direction": (1,), "predicted": 2.0, "left": 1.0, "right": 3.0}
+    return Probe(**(given | {"allowed": 0.25, "kink": False} | changes))  # type: ignore[arg-type]
+
+
+# --- a probe
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "agrees"),
+    [
+        ({}, 0.0, True),
+        ({"predicted": 2.25}, 0.25, True),
+        ({"predicted": 1.75}, 0.25, True),
+        ({"predicted": 2.5}, 0.5, False),
+        ({"predicted": 1.5}, 0.5, False),
+        ({"predicted": 3.0, "kink": True}, 0.0, True),
+        ({"predicted": 1.0, "kink": True}, 0.0, True),
+        ({"predicted": 3.5, "kink": True}, 0.5, False),
+        ({"predicted": 0.5, "kink": True}, 0.5, False),
+        ({"predicted": 3.5, "kink": True, "left": 3.0, "right": 1.0}, 0.5, False),
+    ],
+)
+def test_a_probe_measures_to_the_nearest_slope(
+    changes: dict[str, Any], error: float, agrees: bool
+) -> None:
+    """At a kink every slope between the two sides is right, elsewhere the mean."""
+    made = probe(**changes)
+
+    assert made.measured == 2.0
+    assert made.error == error
+    assert made.agrees is agrees
+
+
+@pytest.mark.parametrize("name", ["predicted", "left", "right"])
+def test_a_nan_never_agrees(name: str) -> None:
+    assert not probe(**{name: math.nan}).agrees
+
+
+# --- what is right passes
+
+
+def test_a_right_gradient_is_reported() -> None:
+    report = gradcheck(lambda x, y: x * y + x.sin(), [0.5, -2.0])
+
+    assert report.inputs == (0.5, -2.0)
+    assert report.gradient == (-2.0 + math.cos(0.5), 0.5)
+    assert report.kinks == ()
+    assert 0 < report.error < 1e-9
+    assert report.error == max(p.error for p in report.probes)
+    assert [p.direction for p in report.probes][:2] == [(1, 0), (0, 1)]
+    assert len(report.probes) == 2 + 4
+
+
+def test_directions_are_drawn_by_the_given_generator() -> None:
+    """Each has a -1 or 1 for every input, and the default is always the same."""
+
+    def drawn(rng: random.Random | None = None) -> list[tuple[int, ...]]:
+        report = gradcheck(
+            lambda *xs: sum(xs, Value(0.0)),
+            [1.0] * 5,
+            coordinates=False,
+            directions=30,
+            rng=rng,
+        )
+        return [p.direction for p in report.probes]
+
+    assert len(drawn()) == 30
+    assert set(itertools.chain(*drawn())) == {-1, 1}
+    assert drawn() == drawn() == drawn(random.Random(0))
+    assert drawn(random.Random(1)) != drawn()
+
+
+def test_without_random_directions_each_input_is_nudged_alone() -> None:
+    report = gradcheck(lambda x, y, z: x * y * z, [1.0, 2.0, 3.0], directions=0)
+
+    assert [p.direction for p in report.probes] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    assert [p.predicted for p in report.probes] == pytest.approx([6, 3, 2], rel=1e-9)
+
+
+def test_four_calls_a_direction_and_two_more() -> None:
+    calls = []
+
+    def f(x: Value) -> Value:
+        calls.append(x.data)
+        return x * x
+
+    gradcheck(f, [1.0], directions=0, step=0.5)
+
+    assert sorted(calls) == [0.5, 0.75, 1.0, 1.0, 1.25, 1.5]
+
+
+def test_fractions_are_nudged_exactly() -> None:
+    """A square has no truncation error, and fractions have no rounding."""
+    step = Fraction(1, 10**30)
+    x = Fraction(1, 3)
+    report = gradcheck(lambda x: x * x / 7, [x], step=step, rtol=0, atol=0)
+
+    assert report.error == 0
+    assert report.probes[0].left == (2 * x - step) / 7
+    assert report.probes[0].right == (2 * x + step) / 7
+    assert report.probes[0].allowed == 0
+
+
+def test_large_inputs_do_not_accuse() -> None:
+    """The moves that were made are counted, and the rounding of f is allowed."""
+    report = gradcheck(lambda x: x * x, [1e8])
+
+    assert report.probes[0].allowed > 8 * math.ulp(1e16) / 1e-5
+    assert report.error <= report.probes[0].allowed
+
+
+def test_an_input_that_does_not_matter_may_have_an_infinite_gradient() -> None:
+    """A direction that leaves an input alone does not look at its gradient."""
+    f = with_slope(lambda x: x, lambda x: math.inf)
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck(lambda x, y: f(x) + y, [1.0, 2.0], directions=0)
+
+    assert "1 of 2 directions" in str(caught.value)
+
+
+# --- what is wrong does not
+
+
+def test_the_message_shows_inputs_both_gradients_and_the_worst() -> None:
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck(wrong_product, [2.0, 3.0], directions=1)
+    text = str(caught.value)
+    lines = text.split("\n")
+
+    assert lines[0] == ("gradcheck: 2 of 3 directions disagree, the worst is (0, 1)")
+    assert lines[1] == "  inputs    (2.0, 3.0)"
+    assert lines[2] == "  gradient  (3.0, 1.0)"
+    assert re.fullmatch(r"  measured  \((3\.0|2\.9)\d+, (2\.0|1\.9)\d+\)", lines[3])
+    assert lines[4] == "  along it  1 predicted, 2 left, 2 right"
+    assert lines[5] == "  allowed   2.0e-06 with the step 1e-05"
+    assert len(lines) == 6
+
+
+def test_measured_is_by_input_and_not_by_direction() -> None:
+    """With one input every direction is along it; the slope is shown once."""
+    with pytest.raises(GradcheckError, match=r"measured  \([^,]*,\)\n"):
+        gradcheck(with_slope(lambda x: x * x, lambda x: x), [1.0])
+
+
+def test_without_coordinates_nothing_is_measured_by_input() -> None:
+    with pytest.raises(GradcheckError, match=r"measured  \(\)\n"):
+        gradcheck(wrong_product, [2.0, 3.0], coordinates=False)
+
+
+@pytest.mark.parametrize(("relative", "passes"), [(5e-7, True), (2e-6, False)])
+def test_the_relative_tolerance(relative: float, passes: bool) -> None:
+    f = with_slope(lambda x: 1000 * x, lambda x: 1000 * (1 + relative))
+    if passes:
+        gradcheck(f, [1.0])
+    else:
+        with pytest.raises(GradcheckError):
+            gradcheck(f, [1.0])
+    gradcheck(f, [1.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("absolute", "passes"), [(5e-10, True), (2e-9, False)])
+def test_the_absolute_tolerance(absolute: float, passes: bool) -> None:
+    f = with_slope(lambda x: 0 * x, lambda x: absolute)
+    if passes:
+        gradcheck(f, [0.0])
+    else:
+        with pytest.raises(GradcheckError):
+            gradcheck(f, [0.0])
+    gradcheck(f, [0.0], atol=1e-8)
+
+
+def test_a_nan_gradient_is_wrong() -> None:
+    with pytest.raises(GradcheckError):
+        gradcheck(with_slope(lambda x: x, lambda x: math.nan), [1.0])
+
+
+# --- kinks
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.relu(),
+        abs,
+        lambda x: x.maximum(0.0),
+        lambda x: x.minimum(0.0),
+        lambda x: x.leaky_relu(),
+        lambda x: x.relu() + x * x,
+    ],
+)
+@pytest.mark.parametrize("at", [0.0, 4e-6, -4e-6, 9e-6])
+def test_a_kink_within_the_step_is_reported(
+    f: Callable[[Value], Value], at: float
+) -> None:
+    """Neither a failure nor silence, at the kink and beside it."""
+    report = gradcheck(f, [at])
+
+    assert len(report.kinks) == len(report.probes) == 5
+
+
+@pytest.mark.parametrize("at", [2e-5, -2e-5, 1.0])
+def test_a_kink_beyond_the_step_is_not(at: float) -> None:
+    assert gradcheck(lambda x: x.relu(), [at]).kinks == ()
+
+
+@pytest.mark.parametrize("name", ["exp", "sin", "tanh", "cosh", "softplus"])
+@pytest.mark.parametrize("at", [0.0, 1.0, -3.0])
+def test_a_bend_is_no_kink(name: str, at: float) -> None:
+    assert gradcheck(lambda x: getattr(x, name)() * 5, [at]).kinks == ()
+
+
+def test_a_strong_bend_is_no_kink() -> None:
+    """What halves with the step is a bend, however strong."""
+    assert gradcheck(lambda x: 1e6 * x * x, [0.0]).kinks == ()
+
+
+@pytest.mark.parametrize("slope", [-0.1, 1.1])
+def test_a_gradient_outside_of_a_kink_is_wrong(slope: float) -> None:
+    f = with_slope(lambda x: max(x, 0.0), lambda x: slope)
+    with pytest.raises(GradcheckError):
+        gradcheck(f, [0.0])
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"inputs": []}, "0 inputs, 0 directions"),
+        ({"inputs": [1.0], "coordinates": False, "directions": 0}, "0 directions"),
+        ({"inputs": [1.0], "step": 0.0}, "step 0.0"),
+        ({"inputs": [1.0], "step": -1e-5}, "step -1e-05"),
+        ({"inputs": [1.0], "step": math.nan}, "step nan"),
+    ],
+)
+def test_nothing_to_nudge(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^gradcheck: .*{message}.*nothing to nudge$"):
+        gradcheck(lambda *xs: xs[0] * 2, **arguments)
+
+
+def test_a_function_that_rolls_dice_is_refused() -> None:
+    rng = random.Random(0)
+    with pytest.raises(
+        ValueError, match=r"gradcheck: f gave 0\.8.* and then 0\.7.*same inputs"
+    ):
+        gradcheck(lambda x: x * rng.random(), [1.0])
+
+
+def test_nan_twice_is_the_same_and_does_not_pass() -> None:
+    with pytest.raises(GradcheckError):
+        gradcheck(lambda x: x * math.nan, [1.0])
+
+
+def test_nan_once_is_not_the_same() -> None:
+    results = itertools.cycle([math.nan, 1.0])
+    with pytest.raises(ValueError, match=r"nan and then 1\.0"):
+        gradcheck(lambda x: x * next(results), [1.0])
+
+
+def test_a_result_that_is_no_value() -> None:
+    with pytest.raises(
+        TypeError, match=r"^gradcheck: f returned 1\.0 of type float, not a Value$"
+    ):
+        gradcheck(lambda x: x.data, [1.0])
+
+
+def test_an_error_of_the_function_at_a_nudged_input_arrives() -> None:
+    with pytest.raises(ValueError, match=r"sqrt\(-1e-05\)"):
+        gradcheck(lambda x: x.sqrt(), [0.0])
+
+
+# --- ulp_error
+
+
+@pytest.mark.parametrize(
+    ("actual", "exact", "error"),
+    [
+        (1.0, 1, 0.0),
+        (1.0 + math.ulp(1.0), 1, 1.0),
+        (1.0 - math.ulp(1.0), Fraction(1), 1.0),
+        (0.1 + 0.2, 0.3, 1.0),
+        (2.5, 2, 0.5 / math.ulp(2.0)),
+        (0.0, 5e-324, 1.0),
+        (math.nan, 1.0, math.inf),
+        (math.inf, Fraction(1), math.inf),
+    ],
+)
+def test_units_are_counted(actual: float, exact: Any, error: float) -> None:
+    assert ulp_error(actual, exact) == error
+    assert type(ulp_error(actual, exact)) is float
+
+
+def test_fractions_of_a_unit_are_counted() -> None:
+    """One third is a third of a unit away from its float."""
+    assert ulp_error(1 / 3, Fraction(1, 3)) == pytest.approx(1 / 3, rel=1e-12)
+    with mpmath.workdps(50):
+        assert ulp_error(1 / 3, mpmath.mpf(1) / 3) == pytest.approx(1 / 3, rel=1e-12)
+
+
+@pytest.mark.parametrize("exact", [10**400, Fraction(10**400), mpmath.mpf("1e400")])
+def test_no_float_is_near(exact: Any) -> None:
+    with pytest.raises(OverflowError, match=r"^ulp_error: no float is near"):
+        ulp_error(1.0, exact)
