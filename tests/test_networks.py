@@ -113,7 +113,7 @@ def test_repr() -> None:
         (lambda: MLP(2, [3, 1])([1.0, 2.0, 3.0]), "2 inputs, got 3"),
         (lambda: Neuron(0), "got 0"),
         (lambda: Layer(2, 0), "got 0"),
-        (lambda: MLP(2, []), "at least one"),
+        (lambda: MLP(2, []), "^an MLP needs at least one layer size$"),
         (lambda: Neuron(2, "tahn"), "tahn"),
         (lambda: MLP(2, [1], output="softmax"), "softmax"),
     ],
@@ -121,6 +121,29 @@ def test_repr() -> None:
 def test_network_errors(action: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         action()
+
+
+def test_a_neuron_starts_without_bias_and_adds_it() -> None:
+    neuron = Neuron(1, "linear")
+
+    assert neuron.b.data == 0.0
+    neuron.b.data = 1.5
+    assert neuron([2.0]).data == 2 * neuron.w[0].data + 1.5
+
+
+def test_a_layer_uses_tanh_unless_asked() -> None:
+    layer = Layer(2, 1)
+
+    assert repr(layer) == "Layer(2, 1, 'tanh')"
+    assert layer.neurons[0].activation == "tanh"
+
+
+def test_a_module_counts_its_parameters() -> None:
+    class Pair(Module):
+        def parameters(self) -> list[Value]:
+            return [Value(1.0), Value(2.0)]
+
+    assert repr(Pair()) == "Pair(2 parameters)"
 
 
 def test_module_asks_for_parameters() -> None:
@@ -153,6 +176,10 @@ def test_hinge() -> None:
 
     assert loss.data == pytest.approx((0 + 0.5 + 4) / 3)
     assert [s.grad for s in scores] == pytest.approx([0, -1 / 3, -1 / 3])
+
+
+def test_hinge_takes_both_labels() -> None:
+    assert hinge(values([0.5, 0.5]), [-1, 1]).data == (1.5 + 0.5) / 2
 
 
 @given(logits)
@@ -191,14 +218,19 @@ def test_a_sure_right_answer_keeps_its_digits() -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda: mean_squared_error(values([1.0]), [1, 2]), "1 predictions, 2"),
-        (lambda: mean_squared_error([], []), "no predictions"),
+        (
+            lambda: mean_squared_error(values([1.0]), [1, 2]),
+            "^mean_squared_error: 1 predictions, 2 targets$",
+        ),
+        (lambda: mean_squared_error([], []), "^mean_squared_error: no predictions$"),
         (lambda: hinge(values([1.0]), [0]), "label 0"),
-        (lambda: hinge(values([1.0]), [1, 1]), "1 predictions, 2"),
+        (lambda: hinge(values([1.0]), [1, 1]), "^hinge: 1 predictions, 2 targets$"),
+        (lambda: hinge([], []), "^hinge: no predictions$"),
+        (lambda: cross_entropy([], []), "^cross_entropy: no predictions$"),
         (lambda: cross_entropy([values([1.0, 2.0])], [2]), "target 2 of 2"),
         (lambda: cross_entropy([values([1.0, 2.0])], [-1]), "target -1"),
         (lambda: cross_entropy([[]], [0]), "target 0 of 0"),
-        (lambda: softmax([]), "no logits"),
+        (lambda: softmax([]), "^no logits$"),
     ],
 )
 def test_loss_errors(action: Any, message: str) -> None:
@@ -239,6 +271,23 @@ def test_adam_follows_the_paper() -> None:
     assert moved(lambda p: Adam(p, rate), gradients) == pytest.approx(expected)
 
 
+def test_learning_rates_unless_asked() -> None:
+    assert SGD([Value(1.0)]).learning_rate == 0.01
+    assert Adam([Value(1.0)]).learning_rate == 0.001
+
+
+def test_adam_may_forget_at_once() -> None:
+    """With betas of 0 a step goes by the sign of the gradient."""
+    adam = moved(lambda p: Adam(p, 0.1, betas=(0.0, 0.0)), [5.0, -7.0])
+
+    assert adam == pytest.approx([0.9, 1.0])
+
+
+def test_adam_adds_epsilon_to_the_spread() -> None:
+    """A gradient as large as epsilon moves by half of the rate."""
+    assert moved(lambda p: Adam(p, 0.1), [1e-8]) == pytest.approx([0.95])
+
+
 def test_optimiser_zero_grad_and_changing_rate() -> None:
     p = Value(1.0)
     p.grad = 3.0
@@ -253,8 +302,13 @@ def test_optimiser_zero_grad_and_changing_rate() -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda: SGD([]), "parameters"),
-        (lambda: SGD([Value(1.0)], -0.1), "-0.1"),
+        (lambda: SGD([]), "^an optimiser needs parameters, got none$"),
+        (
+            lambda: SGD([Value(1.0)], -0.1),
+            "^learning rate -0.1 is not a positive finite number$",
+        ),
+        (lambda: SGD([Value(1.0)], 0.0), "rate 0.0"),
+        (lambda: SGD([Value(1.0)], math.inf), "rate inf"),
         (lambda: SGD([Value(1.0)], math.nan), "nan"),
         (lambda: SGD([Value(1.0)], momentum=1.0), "momentum 1.0"),
         (lambda: Adam([Value(1.0)], betas=(0.9, 1.0)), "1.0"),
@@ -280,11 +334,16 @@ def test_batches_hold_each_example_once() -> None:
     assert seen != inputs
     assert [len(xs) for xs, _ in batches(inputs, inputs, 4)] == [4, 4, 2]
     assert [xs for xs, _ in batches(inputs, inputs)] == [inputs]
+    assert [xs for xs, _ in batches(inputs, inputs, 1)] == [[x] for x in inputs]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(([1], [1, 2]), "1 inputs, 2 targets"), (([1], [1], 0), "size 0")],
+    [
+        (([1], [1, 2]), "1 inputs, 2 targets"),
+        (([1], [1], 0), "size 0"),
+        (([], []), "^no examples$"),
+    ],
 )
 def test_batch_errors(arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -305,7 +364,37 @@ def test_progress_draws_a_line_in_a_terminal(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
 
     assert list(progress([1, 2], "label")) == [1, 2]
-    assert "label" in capsys.readouterr().err
+    assert "\rlabel: " in capsys.readouterr().err
+    assert list(progress([1, 2])) == [1, 2]
+    assert capsys.readouterr().err.startswith("\r  0%")
+
+
+def test_fit_names_its_progress_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    model = MLP(1, [1])
+    fit(model, [[1]], [0], mean_squared_error, SGD(model.parameters()), 1)
+
+    assert "\rtraining: " in capsys.readouterr().err
+
+
+def test_fit_takes_batches_in_the_order_of_its_rng() -> None:
+    """One loss a batch, of the size asked for, shuffled as `batches` does."""
+    model, seen = MLP(1, [1]), []
+
+    def loss(predictions: list[Value], targets: list[float]) -> Value:
+        seen.append(targets)
+        return mean_squared_error(predictions, targets)
+
+    optimiser = SGD(model.parameters())
+    targets = list(range(8))
+    fit(model, [[0.1]] * 8, targets, loss, optimiser, 1, 3, random.Random(5))
+    expected = [ys for _, ys in batches(targets, targets, 3, random.Random(5))]
+
+    assert seen == expected
+    assert [len(ys) for ys in seen] == [3, 3, 2]
 
 
 @pytest.mark.parametrize("seed", range(0, 100, 10))

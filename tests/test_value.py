@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
 import operator
+import pickle
 import random
 import re
 from collections.abc import Callable
@@ -16,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prosegrad import Value, dot, topological_order
+from prosegrad import Value, dot, elementary, topological_order
 
 NAN, INF = math.nan, math.inf
 
@@ -131,9 +133,6 @@ def test_operator_with_a_number_on_either_side(
         assert right.grad == pytest.approx(nudged, rel=1e-8)
 
 
-fractions = st.fractions(min_value=-9, max_value=9, max_denominator=9)
-
-
 @given(fractions, fractions, fractions.filter(bool))
 def test_rational_rules_are_exact(x: Fraction, y: Fraction, z: Fraction) -> None:
     """With Fractions a gradient equals the formula, with no tolerance."""
@@ -178,6 +177,141 @@ def test_sum_starts_from_zero() -> None:
     assert [leaf.grad for leaf in leaves] == [1.0] * 4
 
 
+# --- every operation, by the name it has in a drawing
+
+OPERATIONS: dict[str, Callable[[Value, Value], Value]] = {
+    "+": lambda x, y: x + y,
+    "-": lambda x, y: x - y,
+    "*": lambda x, y: x * y,
+    "/": lambda x, y: x / y,
+    "**": lambda x, y: x**y,
+    "**3": lambda x, y: x**3,
+    "neg": lambda x, y: -x,
+    "abs": lambda x, y: abs(x),
+    "max": lambda x, y: x.maximum(y),
+    "dot": lambda x, y: dot([x, 2.0], [y, y], x),
+}
+
+
+def _method(name: str) -> Callable[[Value, Value], Value]:
+    def call(x: Value, _: Value) -> Value:
+        result: Value = getattr(x, name)()
+        return result
+
+    return call
+
+
+METHODS = [n for n in FUNCTIONS if n != "silu"] + ["relu", "leaky_relu"]
+OPERATIONS |= {name: _method(name) for name in METHODS}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_has_its_name(name: str) -> None:
+    assert OPERATIONS[name](Value(0.3), Value(0.7))._op == name
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_rule_adds_to_gradients_and_passes_them_on(name: str) -> None:
+    """Inner nodes that are used twice get both shares, and hand them down."""
+    function = OPERATIONS[name]
+
+    def twice(x: Value, y: Value) -> Value:
+        u, v = x * 1.0, y * 1.0
+        return function(u, v) + function(u, v)
+
+    once = gradients(function, 0.3, 0.7)
+
+    expected = [2 * slope for slope in once]
+    assert gradients(twice, 0.3, 0.7) == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_of_nested_values_stays_nested(name: str) -> None:
+    """Number and gradient are Values again, with a graph of their own."""
+    x, y = Value(Value(0.3)), Value(Value(0.7))
+    result = OPERATIONS[name](x, y)
+    result.backward()
+
+    assert isinstance(result.data, Value)
+    assert result.data.data == OPERATIONS[name](Value(0.3), Value(0.7)).data
+    assert isinstance(y.grad if name == "max" else x.grad, Value)
+
+
+NOT_IN_NUMPY = ("sigmoid", "softplus", "gelu", "tanh", "**", "dot")
+ARRAY_FUNCTIONS = [name for name in OPERATIONS if name not in NOT_IN_NUMPY]
+
+
+@pytest.mark.parametrize("name", ARRAY_FUNCTIONS)
+def test_a_rule_asks_arrays_for_their_functions(name: str) -> None:
+    """An array of two numbers gets what each number gets alone."""
+    np = pytest.importorskip("numpy")
+    function, xs, y = OPERATIONS[name], [0.3, 0.8], 0.7
+    leaf = Value(np.array(xs))
+    result = function(leaf, Value(np.array([y, y])))
+    assert result._backward is not None
+    result._backward(np.ones(2))
+    alone = [gradients(function, x, y)[0] for x in xs]
+    numbers = [function(Value(x), Value(y)).data for x in xs]
+
+    assert result.data.tolist() == pytest.approx(numbers, rel=1e-15)
+    assert leaf.grad.tolist() == pytest.approx(alone, rel=1e-15)
+
+
+def test_sign_and_zero_ask_arrays_too() -> None:
+    np = pytest.importorskip("numpy")
+    x = Value(np.array([-2.0, 0.0, 2.0]))
+
+    assert x.sign().data.tolist() == [-1, 0, 1]
+    assert x.zeros_like().data.tolist() == [0, 0, 0]
+
+
+def test_the_zero_of_a_nested_value_is_nested() -> None:
+    zero = Value(Value(2.0)).zeros_like().data
+
+    assert (type(zero), type(zero.data), zero.data) == (Value, float, 0.0)
+
+
+def test_backward_from_an_array_of_one_number() -> None:
+    np = pytest.importorskip("numpy")
+    x = Value(np.array(3.0))
+    x.backward()
+
+    assert (np.shape(x.grad), float(x.grad)) == ((), 1.0)
+
+
+def test_a_gradient_of_floats_is_a_float() -> None:
+    """Also where it has only been set to zero."""
+    x = Value(-1.0)
+    inner = x * 1.0
+    inner.relu().backward()
+
+    assert [(v.grad, type(v.grad)) for v in (inner, x)] == [(0.0, float)] * 2
+    x.grad = 3.0
+    x.zero_grad()
+    assert (x.grad, type(x.grad)) == (0.0, float)
+
+
+@pytest.mark.parametrize("x", [0.1, 0.3, 0.7, 1.9, 5.3, 1e10])
+def test_the_slope_of_a_root_is_that_of_the_textbook(x: float) -> None:
+    """From 1/2 on the exponent minus 1 is exact, and one rounding less is made."""
+    assert gradients(lambda x: x**0.5, x) == [0.5 * x**-0.5]
+
+
+def test_the_slope_by_an_exponent_has_a_slope() -> None:
+    """The derivative of x**n by n, by x: the logarithm stays in the graph."""
+    x, n = Value(2.0), Value(3.0)
+    outer_x, outer_n = Value(x), Value(n)
+    (outer_x**outer_n).backward()
+    outer_n.grad.backward()
+
+    assert x.grad == pytest.approx(12 * math.log(2) + 4, rel=1e-15)
+    assert n.grad == pytest.approx(8 * math.log(2) ** 2, rel=1e-15)
+
+
+def test_a_leaf_has_no_operation_and_no_parents() -> None:
+    assert (Value(1.0)._op, Value(1.0)._parents) == ("", ())
+
+
 # --- special points: (function, inputs, value, gradients)
 
 SPECIAL: list[tuple[Callable[..., Value], tuple[float, ...], float, list[float]]] = [
@@ -186,6 +320,7 @@ SPECIAL: list[tuple[Callable[..., Value], tuple[float, ...], float, list[float]]
     (lambda x: x**1, (0.0,), 0.0, [1.0]),
     (lambda x: x**2, (0.0,), 0.0, [0.0]),
     (lambda x: x**0.5, (0.0,), 0.0, [INF]),
+    (lambda x: x**0.1, (INF,), INF, [0.0]),
     (lambda x: x**3, (-2.0,), -8.0, [12.0]),
     (lambda x: x**-1, (1e-200,), 1e200, [-INF]),
     (lambda x: x**-1, (-1e-200,), -1e200, [-INF]),
@@ -206,6 +341,8 @@ SPECIAL: list[tuple[Callable[..., Value], tuple[float, ...], float, list[float]]
     (lambda x: x.relu(), (-INF,), 0.0, [0.0]),
     (lambda x: x.leaky_relu(), (-2.0,), -0.02, [0.01]),
     (lambda x: x.leaky_relu(0.5), (3.0,), 3.0, [1.0]),
+    (lambda x: x.leaky_relu(0.5), (0.25,), 0.25, [1.0]),
+    (lambda x: x.leaky_relu(0.5), (0.0,), 0.0, [0.5]),
     (lambda x: x.leaky_relu(), (0.0,), 0.0, [0.01]),
     (lambda x: x.leaky_relu(), (NAN,), NAN, [0.01]),
     (lambda x: x.gelu(), (1e200,), 1e200, [1.0]),
@@ -266,7 +403,12 @@ def test_sign_and_zeros_like() -> None:
 # --- errors
 
 ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    (lambda: Value("3"), TypeError, "float, int, Fraction, Value"),
+    (
+        lambda: Value("3"),
+        TypeError,
+        r"^Value holds a number \(float, int, Fraction, Value, array …\), "
+        "not '3' of type str$",
+    ),
     (lambda: Value(None), TypeError, "NoneType"),
     (lambda: Value([1, 2]), TypeError, r"\[1, 2\]"),
     (lambda: Value(1.0) + "a", TypeError, "'a'"),
@@ -289,8 +431,17 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: 1 / Value(0.0), ZeroDivisionError, "1 / 0.0"),
     (lambda: Value(1j).backward(), TypeError, "one real number"),
     (lambda: Value(True).backward(), TypeError, "True"),
-    (lambda: Value(Value(1.0)) * Value(2.0), TypeError, "Value of Values"),
-    (lambda: dot([Value(1.0)], [1.0, 2.0]), ValueError, "1 .* 2"),
+    (
+        lambda: Value(Value(1.0)) * Value(2.0),
+        TypeError,
+        r"^\*: one operand is a Value of Values, one is not; "
+        r"wrap the other once more: Value\(v\)$",
+    ),
+    (
+        lambda: dot([Value(1.0)], [1.0, 2.0]),
+        ValueError,
+        "^dot: 1 numbers on the left, 2 on the right$",
+    ),
 ]
 
 
@@ -362,6 +513,11 @@ def test_comparison_is_by_number_and_hash_by_identity() -> None:
     assert x == 2
     assert x != 3.0
     assert x != "2"
+    assert (x != y) is False
+    assert x <= y
+    assert x >= y
+    assert not x < y
+    assert not x > y
     assert x < 3.0 <= Value(3.0)
     assert Value(3.0) > x >= 2.0
     assert len({x, y}) == 2
@@ -491,6 +647,11 @@ def test_dot_equals_its_operators(
     assert actual == [v.grad for v in (*xs, *ys)] + [1]
 
 
+def test_dot_starts_from_zero() -> None:
+    assert dot([Value(2.0)], [3.0]).data == 6.0
+    assert dot([], []).data == 0.0
+
+
 def test_dot_with_plain_numbers_and_repeats() -> None:
     w = Value(2.0)
     result = dot([w, 3.0, w], [w, w, 4.0], 1.0)
@@ -499,6 +660,36 @@ def test_dot_with_plain_numbers_and_repeats() -> None:
     assert result.data == 1 + 4 + 6 + 8
     assert w.grad == 4 + 3 + 4
     assert re.match(r"dot", result._op)
+
+
+# --- elementary functions of plain numbers
+
+
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if hasattr(math, n)])
+def test_an_elementary_function_is_named_and_documented(name: str) -> None:
+    function = getattr(elementary, name)
+
+    assert function.__name__ == function.__qualname__ == name
+    assert function.__doc__ == f"Return `math.{name}(x)`; errors name `x`."
+
+
+def test_smaller_larger_and_sign() -> None:
+    assert elementary.minimum(1.0, 2.0) == 1.0
+    assert elementary.minimum(2.0, 1.0) == 1.0
+    assert elementary.maximum(1.0, 2.0) == 2.0
+    assert [elementary.sign(x) for x in (-0.5, 0.0, 0.5)] == [-1, 0, 1]
+
+
+@pytest.mark.parametrize(("x", "y"), [(NAN, 1.0), (1.0, NAN)])
+def test_smaller_and_larger_pass_nan_on(x: float, y: float) -> None:
+    assert math.isnan(elementary.minimum(x, y))
+    assert math.isnan(elementary.maximum(x, y))
+
+
+def test_complex_numbers_may_have_complex_powers() -> None:
+    """Only a complex result of real numbers is refused."""
+    assert elementary.power(1j, 2) == -1
+    assert elementary.power(1.0, 1j) == 1
 
 
 def test_a_subclass_may_override_reflected_operators() -> None:
@@ -520,3 +711,23 @@ def test_a_subclass_may_override_reflected_operators() -> None:
     x = Loud(2.0)
 
     assert [(5 - x).data, (5 + x).data, (5 * x).data, (5 / x).data] == [3, 7, 10, 2.5]
+
+
+COPIES: list[Callable[[Any], Any]] = [
+    copy.copy,
+    copy.deepcopy,
+    lambda v: pickle.loads(pickle.dumps(v)),
+]
+
+
+@pytest.mark.parametrize("duplicate", COPIES)
+def test_a_leaf_is_copied_and_a_result_refuses(duplicate: Any) -> None:
+    """The copy of a result would add to the leaves of the original."""
+    x = Value(Fraction(2, 3))
+    x.grad = Fraction(5)
+    twin = duplicate(x)
+
+    assert (twin.data, twin.grad, twin._parents) == (x.data, x.grad, ())
+    assert twin is not x
+    with pytest.raises(TypeError, match="copied or pickled.*detach"):
+        duplicate(x * 2)

@@ -132,6 +132,14 @@ class Value:
         """Return a leaf with the same number and no history."""
         return Value(self.data)
 
+    def __reduce__(self) -> Any:
+        if self._parents:
+            raise TypeError(
+                "a result cannot be copied or pickled: its rule is "
+                "the original's; copy its leaves, or detach it first"
+            )
+        return type(self), (self.data,), (None, {"grad": self.grad})
+
     def __neg__(self) -> Value:
         def _backward(grad: Number) -> None:
             self.grad -= grad

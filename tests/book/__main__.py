@@ -23,7 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     add("--write", action="store_true", help="rewrite src/, outputs, figures, tables")
     add("--check", action="store_true", help="compare src/ with the pages, and lint")
     add("--census", action="store_true", help="count the Python blocks of each page")
-    add("--coverage", action="store_true", help="lines of src/ that pages execute")
+    add(
+        "--coverage",
+        action="store_true",
+        help="lines and branches of src/ that pages execute",
+    )
     parser.add_argument("pages", nargs="*", type=Path, help="default: every page")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

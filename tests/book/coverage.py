@@ -1,4 +1,4 @@
-"""Measure which lines of the package the pages' blocks alone execute."""
+"""Measure which lines and branches of the package the pages alone execute."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def compiler(book: Book) -> Callable[[Fence, int], types.CodeType]:
 
 
 def measure(book: Book) -> float:
-    """Run every page, print the table, return the percentage of lines."""
+    """Run every page, print the table, return the percentage covered."""
     sys.path.insert(0, str(book.src))
     package = str(book.src / "prosegrad")
     meter = coverage.Coverage(
-        data_file=None, config_file=False, include=[f"{package}/*"]
+        data_file=None, config_file=False, branch=True, include=[f"{package}/*"]
     )
     meter.exclude("if TYPE_CHECKING:")
     meter.start()

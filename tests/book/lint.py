@@ -29,6 +29,8 @@ def _page(page: Page) -> Iterator[Problem]:
         yield line, "this Output fence does not follow a Python block"
     for line in page.foreign:
         yield line, "only a `python` fence can publish a file under src/"
+    for line in page.unknown:
+        yield line, "a fence of no kind that the book has; a slip in `python`?"
     for number, fence in enumerate(page.fences):
         if number == 0 and fence.continuation:
             yield fence.line, "the first Python fence must not have `continuation`"

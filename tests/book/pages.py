@@ -20,6 +20,11 @@ ATTRIBUTE = (
 INFO = re.compile(rf"python(?: \{{ (?:{ATTRIBUTE})(?: (?:{ATTRIBUTE}))* \}})?")
 PYTHON = re.compile(r"[\s{.]*(?:python3?|py3?|pycon|pyi|ipython3?)(?![\w-])", re.I)
 OUTPUT = 'text { title="Output" }'
+OTHERS = (
+    OUTPUT,
+    "bash",
+    "diff",
+)  # the fences that are no Python; a new kind stands here
 NOT_PAGES = ("assets", "figures", "includes", "overrides")
 
 
@@ -93,7 +98,8 @@ class Page:
     """A page: its text, its Python fences, and the fences that are hidden.
 
     `lost` has the lines of Output fences that follow no Python fence;
-    `hidden` those of Python fences that the parser does not see.
+    `hidden` those of Python fences that the parser does not see; `unknown`
+    those of fences in a language that the book does not have.
     """
 
     path: Path
@@ -102,6 +108,7 @@ class Page:
     lost: list[int] = field(default_factory=list)
     hidden: list[int] = field(default_factory=list)
     foreign: list[int] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
 
 
 def parse(path: Path) -> Page:
@@ -119,6 +126,8 @@ def parse(path: Path) -> Page:
             page.lost.append(_start(token) + 1)
         elif 'title="src/' in token.info:
             page.foreign.append(_start(token) + 1)
+        elif token.info not in OTHERS:
+            page.unknown.append(_start(token) + 1)
     return page
 
 
