@@ -20,14 +20,23 @@ def circumstances(*packages: str) -> str:
     )
 
 
-def put_on_page(page: Path, text: str) -> None:
+def put_on_page(page: Path, text: str, name: str = "") -> None:
     """Replace what stands between the two marks of a page.
+
+    Args:
+        page: The page.
+        text: What was found.
+        name: Tells the marks apart where a page has several measurements.
 
     Raises:
         ValueError: The page does not have the two marks, once each.
     """
-    before, _, rest = page.read_text("utf-8").partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark or BEGIN in after:
-        raise ValueError(f"{page}: needs {BEGIN} and {END}, once each")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
+    begin, end = (
+        mark.replace("measured:", f"measured {name}:" if name else "measured:")
+        for mark in (BEGIN, END)
+    )
+    before, _, rest = page.read_text("utf-8").partition(begin)
+    _, mark, after = rest.partition(end)
+    if not mark or begin in after:
+        raise ValueError(f"{page}: needs {begin} and {end}, once each")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", "utf-8")

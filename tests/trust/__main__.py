@@ -22,7 +22,8 @@ def main() -> None:
     text = measurement.measure()
     print(text)
     if options.write:
-        put_on_page(ROOT / measurement.PAGE, text)
+        name = getattr(measurement, "NAME", "")
+        put_on_page(ROOT / measurement.PAGE, text, name)
 
 
 if __name__ == "__main__":
