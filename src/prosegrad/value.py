@@ -344,7 +344,8 @@ class Value:
         x, xp = self.data, namespace(self.data)
 
         def _backward(grad: Number) -> None:
-            self.grad += xp.where(x <= 0, 0, grad)
+            nothing = namespace(grad).zeros_like(grad)
+            self.grad += xp.where(x <= 0, nothing, grad)
 
         y = xp.maximum(x, xp.zeros_like(x))
         return Value(y, (self,), "relu", _backward)
@@ -514,7 +515,8 @@ def _arc_slope(x: Number) -> Number:
 
 
 def _share(loses: Any, ties: Any, grad: Number, xp: Any) -> Number:
-    return xp.where(loses, 0, xp.where(ties, grad / 2, grad))
+    nothing = namespace(grad).zeros_like(grad)
+    return xp.where(loses, nothing, xp.where(ties, grad / 2, grad))
 
 
 def dot(

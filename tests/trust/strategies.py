@@ -244,6 +244,14 @@ def _at_an_edge(op: str, operands: Sequence[float]) -> bool:
     return op in {"maximum", "minimum"} and abs(x - operands[1]) < MARGIN
 
 
+@cache
+def _float_operands(nodes: int) -> st.SearchStrategy[At | float]:
+    return _places(nodes) | floats
+
+
+OPS = st.sampled_from(sorted(ARITY))
+
+
 def _go_on(op: str, made: Any) -> bool:
     """Tell whether a step gave a real number of a size worth going on with."""
     return type(made) is float and (_tame(made) or (op == "relu" and made == 0.0))
@@ -257,9 +265,9 @@ def float_programs(
     nodes = draw(st.lists(floats, min_size=1, max_size=max_inputs))
     program = Program(tuple(nodes), ())
     for _ in range(draw(st.integers(1, max_steps))):
-        op = draw(st.sampled_from(sorted(ARITY)))
-        first, *others = [draw(_places(len(nodes))) for _ in range(ARITY[op])]
-        operands = [first] + [draw(st.just(at) | floats) for at in others]
+        op = draw(OPS)
+        operands: list[At | float] = [draw(_places(len(nodes)))]
+        operands += [draw(_float_operands(len(nodes))) for _ in range(ARITY[op] - 1)]
         if op == "**":
             operands.append(draw(exponents))
         elif draw(st.booleans()):
