@@ -10,7 +10,15 @@ from tests.records import put_on_page
 
 ROOT = Path(__file__).parents[2]
 # Each is a module here, with `PAGE` and `measure() -> str`.
-MEASUREMENTS = ("accuracy", "exact", "changes", "engines", "faults", "mutants")
+MEASUREMENTS = (
+    "accuracy",
+    "exact",
+    "changes",
+    "covered",
+    "engines",
+    "faults",
+    "mutants",
+)
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from tests.records import circumstances
 
 from .laws import LAWS, POLYNOMIAL_LAWS, Law
 from .polynomials import polynomial_programs
-from .strategies import AWAY_FROM_TIES, Program, programs
+from .strategies import EXACT, Program, programs
 
 PAGE = "docs/trust/exact.md"
-RATIONAL_PROGRAMS = programs(operations=AWAY_FROM_TIES, max_steps=12)
+RATIONAL_PROGRAMS = programs(operations=EXACT, max_steps=12)
 POLYNOMIAL_PROGRAMS = polynomial_programs()
 
 

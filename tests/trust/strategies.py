@@ -98,20 +98,6 @@ EXACT: dict[str, Callable[..., Any]] = {
     "min": min,
     "relu": lambda x: max(x, 0 * x),
 }
-
-
-def _apart(choose: Callable[..., Number]) -> Callable[..., Number]:
-    """Return a choice of two numbers that refuses a tie."""
-
-    def chosen(x: Number, y: Number) -> Number:
-        if x == y:
-            raise ArithmeticError("a tie")
-        return choose(x, y)
-
-    return chosen
-
-
-AWAY_FROM_TIES = EXACT | {"max": _apart(max), "min": _apart(min)}
 UNARY = {"neg", "abs", "relu"}
 EXPONENTS = st.integers(-3, 4)
 PAIRS = st.integers(1, 2)
