@@ -184,6 +184,15 @@ def test_measured_is_by_input_and_not_by_direction() -> None:
         gradcheck(with_slope(lambda x: x * x, lambda x: x), [1.0])
 
 
+def test_measured_has_an_entry_for_each_of_three_inputs() -> None:
+    with pytest.raises(GradcheckError) as caught:
+        gradcheck(lambda x, y, z: wrong_product(x, y) + z, [2.0, 3.0, 4.0])
+
+    measured = re.search(r"measured  \((.*)\)", str(caught.value))
+    assert measured is not None
+    assert [round(float(m), 6) for m in measured[1].split(", ")] == [3.0, 2.0, 1.0]
+
+
 def test_without_coordinates_nothing_is_measured_by_input() -> None:
     with pytest.raises(GradcheckError, match=r"measured  \(\)\n"):
         gradcheck(wrong_product, [2.0, 3.0], coordinates=False)
@@ -284,7 +293,8 @@ def test_nothing_to_nudge(arguments: dict[str, Any], message: str) -> None:
 def test_a_function_that_rolls_dice_is_refused() -> None:
     rng = random.Random(0)
     with pytest.raises(
-        ValueError, match=r"gradcheck: f gave 0\.8.* and then 0\.7.*same inputs"
+        ValueError,
+        match=r"gradcheck: f gave 0\.8.* and then 0\.7.*for the same inputs$",
     ):
         gradcheck(lambda x: x * rng.random(), [1.0])
 
@@ -310,6 +320,30 @@ def test_a_result_that_is_no_value() -> None:
 def test_an_error_of_the_function_at_a_nudged_input_arrives() -> None:
     with pytest.raises(ValueError, match=r"sqrt\(-1e-05\)"):
         gradcheck(lambda x: x.sqrt(), [0.0])
+
+
+@pytest.mark.parametrize(("slope", "kinks"), [(2.0, 0), (2.25, 1)])
+def test_a_kink_bends_by_more_than_four_tolerances(slope: float, kinks: int) -> None:
+    """At 0 the slopes of c|x| bend by 2c; the steps here round nothing."""
+    report = gradcheck(
+        lambda x: slope * abs(x), [0.0], step=0.5, rtol=0.0, atol=1.0, directions=0
+    )
+
+    assert len(report.kinks) == kinks
+
+
+@pytest.mark.parametrize(("units", "passes"), [(7.5, True), (8.5, False)])
+def test_rounding_may_cost_eight_units_of_the_value(units: float, passes: bool) -> None:
+    """With tolerances of 0, what a slope of 0 may be off by is eight ulp a step."""
+    step = 0.5
+    constant = with_slope(lambda x: 1.0, lambda x: units * math.ulp(1.0) / step)
+    exact: dict[str, Any] = {"step": step, "rtol": 0.0, "atol": 0.0}
+
+    if passes:
+        assert gradcheck(constant, [1.0], **exact).error > 0
+    else:
+        with pytest.raises(GradcheckError):
+            gradcheck(constant, [1.0], **exact)
 
 
 # --- ulp_error

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prosegrad import Value, dot, elementary, topological_order
+from prosegrad.value import namespace
 
 from .trust.strategies import fractions
 
@@ -675,6 +676,12 @@ def test_an_elementary_function_is_named_and_documented(name: str) -> None:
     assert function.__doc__ == f"Return `math.{name}(x)`; errors name `x`."
 
 
+def test_a_number_without_functions_of_its_own_gets_those_of_python() -> None:
+    assert namespace(2.0) is namespace(Fraction(2)) is elementary
+    assert namespace(Value(2.0)) is Value
+    assert namespace(object()) is elementary
+
+
 def test_smaller_larger_and_sign() -> None:
     assert elementary.minimum(1.0, 2.0) == 1.0
     assert elementary.minimum(2.0, 1.0) == 1.0
@@ -731,5 +738,9 @@ def test_a_leaf_is_copied_and_a_result_refuses(duplicate: Any) -> None:
 
     assert (twin.data, twin.grad, twin._parents) == (x.data, x.grad, ())
     assert twin is not x
-    with pytest.raises(TypeError, match=r"copied or pickled.*detach"):
+    message = (
+        "^a result cannot be copied or pickled: its rule is the original's; "
+        "copy its leaves, or detach it first$"
+    )
+    with pytest.raises(TypeError, match=message):
         duplicate(x * 2)

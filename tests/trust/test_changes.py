@@ -13,7 +13,7 @@ from tests.book.pages import Book
 from .changes import COUNT, ESCAPED, SIDES, draw, made, places, small_books, trial
 
 # Without the long profile: few changes, to modules that are read quickly.
-SAMPLE = 12
+SAMPLE = 6
 SMALL = ("src/prosegrad/memory.py", "src/prosegrad/saving.py")
 
 
