@@ -289,6 +289,9 @@ def test_a_gradient_of_floats_is_a_float() -> None:
     inner.relu().backward()
 
     assert [(v.grad, type(v.grad)) for v in (inner, x)] == [(0.0, float)] * 2
+    stop = Value(5.0, (inner,), "stop", lambda grad: None)
+    stop.backward()
+    assert (inner.grad, type(inner.grad)) == (0.0, float)
     x.grad = 3.0
     x.zero_grad()
     assert (x.grad, type(x.grad)) == (0.0, float)
