@@ -199,16 +199,20 @@ def _write(path: Path, text: str) -> None:
 
 
 def trial(where: list[Place], count: int) -> dict[Change, str]:
-    """Make `count` changes, one at a time; return what noticed each."""
+    """Make `count` different changes, one at a time; return what noticed each."""
     rng = random.Random(0)
-    changes = [draw(where, rng) for _ in range(count)]
-    return {change: outcome(change) for change in changes}
+    found: dict[Change, str] = {}
+    while len(found) < count:
+        change = draw(where, rng)
+        if change not in found:
+            found[change] = outcome(change)
+    return found
 
 
 def measure() -> str:
     """Return the table of all sides, in Markdown."""
     lines = [
-        circumstances() + f". {COUNT} changes a row, one at a time.\n",
+        circumstances() + f". {COUNT} different changes a row, one at a time.\n",
         "| One character of | Noticed by the mirror | by the lint | by the census "
         "| by running the page | Changes nothing | Escaped |",
         "|:---|---:|---:|---:|---:|---:|---:|",
