@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +19,7 @@ from prosegrad import (
     Layer,
     Module,
     Neuron,
+    Optimiser,
     Value,
     batches,
     cross_entropy,
@@ -418,3 +420,17 @@ def test_fit_reports_the_mean_over_examples() -> None:
     )
 
     assert history == pytest.approx([sum(start) / 3])
+
+
+def test_progress_without_tqdm_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The progress line is an extra; training runs without it."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    items = [1, 2]
+
+    assert progress(items, "label") is items
+
+
+def test_an_optimiser_must_say_how_it_steps() -> None:
+    with pytest.raises(NotImplementedError):
+        Optimiser([Value(1.0)], 0.1).step()

@@ -1,6 +1,6 @@
 """Backward, one step at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prosegrad.elementary import Number
@@ -30,12 +30,13 @@ class Step:
     total: Number
 
 
-def _shares(node: Value, grad: Number) -> dict[Value, Number]:
+def _shares(
+    node: Value, rule: Callable[[Number], None], grad: Number
+) -> dict[Value, Number]:
     saved = {parent: parent.grad for parent in node._parents}
     for parent in saved:
         parent.zero_grad()
-    if node._backward is not None:
-        node._backward(grad)
+    rule(grad)
     shares = {parent: parent.grad for parent in saved}
     for parent, old in saved.items():
         parent.grad = old
@@ -77,11 +78,12 @@ def trace_backward(
 def _walk(
     node: Value, grad: Number, called: Mapping[Value, str]
 ) -> list[Step]:
-    if node._backward is None:
+    rule = node._backward
+    if rule is None:
         return []
-    local = _shares(node, type(node.data)(1))
-    share = _shares(node, grad)
-    node._backward(grad)
+    local = _shares(node, rule, type(node.data)(1))
+    share = _shares(node, rule, grad)
+    rule(grad)
     name, op = called[node], node._op
     return [
         Step(name, op, grad, called[p], local[p], share[p], p.grad)
