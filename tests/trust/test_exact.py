@@ -203,12 +203,13 @@ def clear_everything(self: Value, seed: int = 1) -> None:
             node._backward(node.grad)
 
 
-def leave_the_sums(node: Value, grad: Any) -> dict[Value, Any]:
+def leave_the_sums(
+    node: Value, rule: Callable[[Any], None], grad: Any
+) -> dict[Value, Any]:
     """Forget to put the operands' gradients back after a look at the shares."""
     for parent in node._parents:
         parent.zero_grad()
-    if node._backward:
-        node._backward(grad)
+    rule(grad)
     return {parent: parent.grad for parent in node._parents}
 
 
