@@ -132,6 +132,8 @@ BAD = {
     "begins and ends ": fence("\nx = 1"),
     "syntax error": fence("x ="),
     "invisible": "!!! note\n    ```python\n    x = 1\n    ```",
+    "invisible ": "!!! note\n\n x  ```python\n    x = 1\n    ```",
+    "invisible  ": "!!! note\n\n`    ```python\n    x = 1\n    ```",
     "does not follow a Python": FIRST + "Text.\n\n" + shown("1"),
     ".wrong block must": FIRST + fence("x = 1", ".wrong continuation"),
     "the first Python fence": fence("x = 1", CONT),

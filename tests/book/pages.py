@@ -163,9 +163,12 @@ def _follows(lines: list[str], before: Token | None, after: Token) -> bool:
 
 
 def _hidden(lines: list[str], tokens: list[Token]) -> list[int]:
-    """Return the lines that look like a Python fence and are in no fence."""
+    """Return the lines that look like a Python fence and are in no fence.
+
+    Whatever stands before the marks: a letter there makes the whole block text.
+    """
     seen = {n for t in tokens for n in range(_start(t), _end(t))}
-    opening = re.compile(r"[\s>*+-]*(?:\d+\.\s*)?(?:`{3,}|~{3,})(?P<info>.*)")
+    opening = re.compile(r".*?(?:`{3,}|~{3,})(?P<info>.*)")
     found = []
     for number, line in enumerate(lines):
         match = opening.match(line)
