@@ -1,0 +1,174 @@
+"""Run the blocks of one page in the browser, as the tests run them.
+
+The worker imports this file into Pyodide. It needs nothing but Python,
+so that the tests can import it, too.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import contextlib
+import linecache
+import re
+import sys
+import tempfile
+import traceback
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+FUTURES = [
+    getattr(__future__, name) for name in __future__.all_feature_names
+]
+# Texts that differ between versions of Python, and what the page shows.
+VARYING = {r"(maximum recursion depth exceeded)[\w ]*": r"\1"}
+
+
+class Printer:
+    """A text stream that hands on what is written, line by line."""
+
+    encoding = "utf-8"
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        """Hand on whole lines; keep the rest for later."""
+        head, newline, self._rest = (self._rest + text).rpartition("\n")
+        if newline:
+            self._say(head + newline)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what is left of a line."""
+        if self._rest:
+            self._say(self._rest)
+        self._rest = ""
+
+
+class Session:
+    """One namespace, in which the blocks of a page run.
+
+    Args:
+        say: Called with each piece of text that a block prints.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._printer = Printer(say)
+        self._module = types.ModuleType("__main__")
+        self._flags = 0
+        self.folder = tempfile.mkdtemp()
+
+    def run(
+        self, source: str, number: int, role: str = "", raises: str = ""
+    ) -> dict[str, str]:
+        """Run one block; return what it raised and the picture it made.
+
+        Args:
+            source: The text of the block.
+            number: Its place on the page; tracebacks name it.
+            role: `check` for a test: if it fails, it binds nothing.
+            raises: The exception that the block must raise, if any. Its
+                message is printed, as the page prints it.
+
+        Returns:
+            `error`, a traceback that begins in the block, or empty; and
+            `figure`, SVG text, or empty.
+        """
+        names = self._module.__dict__
+        before = dict(names)
+        error = self._execute(source, f"<block {number}>")
+        if error is not None and type(error).__name__ == raises:
+            self._printer.write(_message(error) + "\n")
+            error = None
+        elif error is not None and role == "check":
+            names.clear()
+            names.update(before)
+        self._printer.flush()
+        figure = names.get("figure")
+        changed = figure is not None and figure is not before.get(
+            "figure"
+        )
+        return {
+            "error": self._explain(error) if error else "",
+            "figure": _svg(figure) if changed else "",
+        }
+
+    def _execute(self, source: str, name: str) -> BaseException | None:
+        lines = source.splitlines(keepends=True)
+        linecache.cache[name] = (len(source), None, lines, name)
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = self._module
+        try:
+            with (
+                contextlib.chdir(self.folder),
+                warnings.catch_warnings(),
+                contextlib.redirect_stdout(self._printer),  # type: ignore[type-var]
+                contextlib.redirect_stderr(self._printer),  # type: ignore[type-var]
+            ):
+                warnings.simplefilter("error")
+                code = compile(
+                    source, name, "exec", self._flags, dont_inherit=True
+                )
+                for future in FUTURES:
+                    self._flags |= code.co_flags & future.compiler_flag
+                exec(code, self._module.__dict__)
+        except BaseException as error:
+            return error
+        finally:
+            sys.modules["__main__"] = main
+        return None
+
+    def _explain(self, error: BaseException) -> str:
+        """Format a traceback from the first line of a block on."""
+        lines = traceback.format_exception(error)
+        text = "".join(
+            line for line in lines if f'"{__file__}"' not in line
+        )
+        if isinstance(error, AssertionError) and not error.args:
+            text += self._operands(error)
+        return text.rstrip()
+
+    def _operands(self, error: AssertionError) -> str:
+        """Return both sides of the comparison that an `assert` made."""
+        frame, line = [*traceback.walk_tb(error.__traceback__)][-1]
+        name = frame.f_code.co_filename
+        tree = ast.parse("".join(linecache.getlines(name)))
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Assert)
+                and node.lineno <= line <= (node.end_lineno or line)
+                and isinstance(node.test, ast.Compare)
+            ):
+                sides = [node.test.left, *node.test.comparators]
+                return "\n".join(
+                    f"  {ast.unparse(s)} is {_show(s, frame)}"
+                    for s in sides
+                )
+        return ""
+
+
+def _show(node: ast.expr, frame: types.FrameType) -> str:
+    """Evaluate an expression again where it failed, and show it."""
+    code = compile(ast.Expression(node), "assert", "eval")
+    try:
+        return repr(eval(code, frame.f_globals, frame.f_locals))
+    except Exception as error:
+        return f"({type(error).__name__})"
+
+
+def _message(error: BaseException) -> str:
+    text = str(error)
+    for pattern, shown in VARYING.items():
+        text = re.sub(pattern, shown, text)
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _svg(figure: Any) -> str:
+    text = figure if isinstance(figure, str) else ""
+    if hasattr(figure, "_repr_svg_"):
+        text = figure._repr_svg_()
+    return text if "<svg" in text else ""

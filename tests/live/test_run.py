@@ -1,0 +1,175 @@
+"""A reader runs, edits and stops the blocks of a page, in a real browser."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from .conftest import Visit
+
+PAGES = ["", "engine/value/", "engine/gradient-flow/"]
+BLOCK = ".highlight.language-python:has(> .pg-run)"
+LOADING = 60_000  # milliseconds, at most
+
+
+def blocks(page: Page) -> list[Locator]:
+    return page.locator(BLOCK).all()
+
+
+def state(block: Locator) -> Locator:
+    return block.locator(".pg-run__state")
+
+
+def press(block: Locator, name: str) -> None:
+    """Press a button, also inside a closed fold."""
+    button = block.get_by_role("button", name=name, exact=True, include_hidden=True)
+    button.dispatch_event("click")
+
+
+def settle(page: Page) -> None:
+    """Wait until nothing runs."""
+    page.wait_for_selector("html:not(.pg-busy)", timeout=LOADING)
+
+
+@pytest.fixture
+def value_page(visit: Visit) -> Page:
+    return visit.open("engine/value/")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_run_button_prints_what_the_page_prints(visit: Visit, name: str) -> None:
+    """One click after the other; no other host is asked, nothing complains."""
+    page = visit.open(name)
+    for block in blocks(page):
+        press(block, "Check" if is_check(block) else "Run")
+        settle(page)
+        expected = "The exercise above is still empty." if is_check(block) else ""
+        if shows_output(block):
+            expected = "Printed the same as the page."
+        expect(state(block)).to_have_text(expected or "Done; it prints nothing.")
+
+    assert blocks(page)
+    assert (visit.foreign(), visit.complaints) == ([], [])
+
+
+def is_check(block: Locator) -> bool:
+    return "check" in (block.get_attribute("class") or "").split()
+
+
+def shows_output(block: Locator) -> bool:
+    title = block.locator("xpath=following-sibling::*[1]/*[@class='filename']")
+    return title.count() == 1 and title.inner_text() == "Output"
+
+
+def test_nothing_of_python_is_loaded_before_the_first_click(visit: Visit) -> None:
+    visit.open("engine/value/")
+    visit.page.wait_for_timeout(500)
+
+    assert not [url for url in visit.requested if "/assets/live/" in url]
+
+
+def test_a_block_runs_those_above_it_first(value_page: Page) -> None:
+    block = blocks(value_page)[3]
+    press(block, "Run")
+    settle(value_page)
+
+    for other in blocks(value_page)[:4]:
+        expect(state(other)).to_have_attribute("data-kind", "right")
+
+
+def test_run_all_above_leaves_the_block_itself(value_page: Page) -> None:
+    first, second, third = blocks(value_page)[:3]
+    press(third, "Run all above")
+    settle(value_page)
+
+    expect(state(first)).to_have_attribute("data-kind", "right")
+    expect(state(second)).to_have_attribute("data-kind", "right")
+    expect(state(third)).to_have_text("2 blocks above have run.")
+
+
+def test_an_endless_loop_is_stopped(value_page: Page) -> None:
+    """The page answers meanwhile, and afterwards Python starts anew."""
+    block = blocks(value_page)[0]
+    write(block, "print('on')\nwhile True:\n    pass")
+    press(block, "Run")
+    expect(block.locator(".pg-run__out pre")).to_have_text("on\n", timeout=LOADING)
+    assert value_page.evaluate("1 + 1") == 2
+    press(block, "Stop")
+    expect(state(block)).to_contain_text("Stopped.")
+
+    press(block, "Reset")
+    press(block, "Run")
+    settle(value_page)
+    expect(state(block)).to_have_attribute("data-kind", "right")
+
+
+def write(block: Locator, text: str) -> None:
+    """Replace a block's text, by keyboard."""
+    press(block, "Edit")
+    editor = block.locator(".cm-content")
+    editor.focus()
+    editor.press("Control+a")
+    editor.press("Delete")
+    for i, line in enumerate(text.split("\n")):
+        if i:
+            editor.press("Enter")
+            editor.press("Shift+Home")
+        editor.press_sequentially(line) if line else None
+
+
+def test_an_edited_block_prints_something_else(value_page: Page) -> None:
+    block = blocks(value_page)[0]
+    write(block, "print(6 * 7)")
+    block.locator(".cm-content").press("Control+Enter")
+    settle(value_page)
+    expect(block.locator(".pg-run__out pre")).to_have_text("42\n")
+
+    press(block, "Reset")
+    expect(block.locator(".pg-run__out")).to_have_count(0)
+    expect(block.locator("pre > code")).to_be_visible()
+
+
+def test_an_exception_names_the_block(value_page: Page) -> None:
+    block = blocks(value_page)[1]
+    write(block, "1 / 0")
+    press(block, "Run")
+    settle(value_page)
+
+    expect(block.locator(".pg-run__out")).to_contain_text('File "<block 2>", line 1')
+    expect(state(block)).to_have_attribute("data-kind", "wrong")
+
+
+def test_the_keyboard_gets_out_of_the_editor(value_page: Page) -> None:
+    """Tab moves on, and Escape goes to the Run button."""
+    block = blocks(value_page)[0]
+    press(block, "Edit")
+    editor = block.locator(".cm-content")
+    editor.press("Tab")
+    expect(editor).not_to_be_focused()
+    editor.focus()
+    editor.press("Escape")
+    expect(block.get_by_role("button", name="Run", exact=True)).to_be_focused()
+
+
+def test_the_buttons_move_nothing(browser_page: Page) -> None:
+    """The script adds them into room that was kept."""
+    shift = browser_page.evaluate(
+        "() => new Promise(done => new PerformanceObserver(list => done("
+        "list.getEntries().reduce((sum, e) => sum + e.value, 0)))"
+        ".observe({type: 'layout-shift', buffered: true}) || setTimeout(done, 900, 0))"
+    )
+
+    assert shift < 0.01
+
+
+@pytest.fixture
+def browser_page(visit: Visit) -> Page:
+    return visit.open("engine/backward/")
+
+
+def test_what_no_browser_has_is_said(visit: Visit) -> None:
+    page = visit.open("networks/moons/")
+    needs = page.locator(BLOCK, has_text="import matplotlib").first
+
+    expect(state(needs)).to_contain_text("run it on your machine")
+    expect(needs.get_by_role("button", name="Run", exact=True)).to_have_count(0)
