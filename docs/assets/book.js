@@ -20,7 +20,8 @@ tidy();
 
 // What scrolls sideways must be reachable by the Tab key.
 const boxes =
-  ".pg-figure > div, .md-typeset__scrollwrap, .md-typeset__table," +
+  ".pg-figure > div, .pg-walk__picture, .pg-walk__steps, .md-typeset__scrollwrap," +
+  ".md-typeset__table," +
   "math[display=block]";
 const reach = () => {
   for (const box of document.querySelectorAll(boxes)) {

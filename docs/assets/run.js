@@ -97,19 +97,24 @@ class Block {
     this.state.append("Not run: ", link, " above failed.");
   }
 
-  // What must run before this block, in order. A test is no part of the page's
+  // What can run before this block, in order. A test is no part of the page's
   // story, and a solution is not needed by a reader who found another.
   above() {
     return blocks
       .slice(0, this.number - 1)
       .filter((block) => !block.absent && !block.broke)
       .filter((block) => block.role !== "check")
-      .filter((block) => !(block.role === "solution" && this.role === "check"))
       .filter((block) => !(block.role === "solution" && block.solved));
   }
 
+  // What has not run yet. A test looks at its exercise as it now stands, even
+  // if the solution has run since.
   pending() {
-    return this.above().filter((block) => !block.ran);
+    const above = this.above();
+    const own =
+      this.role === "check" &&
+      above.findLast((block) => block.role === "exercise");
+    return above.filter((block) => !block.ran || block === own);
   }
 
   async start(list) {
@@ -148,7 +153,7 @@ class Block {
     const { source, number, role, raises } = this;
     const { error, figure } = await this.ask({ source, number, role, raises });
     this.ran = true;
-    if (figure && this.edited) this.show().insertAdjacentHTML("beforeend", figure);
+    if (figure && this.edited) this.draw(figure);
     if (error) this.write(error);
     if (this.role === "check") {
       const empty = error.endsWith("NotImplementedError");
@@ -185,7 +190,7 @@ class Block {
       this.say("Printed the same as the page.", "right");
     } else if (same) this.say("Done; it prints nothing.", "right");
     else if (this.edited) this.say("Done. The page prints something else.");
-    else this.say("This differs from what the page prints.", "wrong");
+    else this.say("Not what the page prints. Memory and time differ here.");
   }
 
   show() {
@@ -200,6 +205,14 @@ class Block {
     return this.out;
   }
 
+  draw(figure) {
+    const place = document.createElement("div");
+    place.className = "pg-figure";
+    place.innerHTML = figure;
+    this.show().append(place);
+    place.dispatchEvent(new Event("pg-walk", { bubbles: true }));
+  }
+
   write(text) {
     const pre = this.show().firstChild;
     pre.append(text);
@@ -212,7 +225,7 @@ class Block {
   }
 
   clear({ keepFigure = false } = {}) {
-    const figure = keepFigure && this.out?.querySelector("svg");
+    const figure = keepFigure && this.out?.querySelector(".pg-figure");
     if (figure) this.out.firstChild.textContent = "";
     else {
       this.out?.remove();

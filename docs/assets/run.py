@@ -76,7 +76,7 @@ class Session:
 
         Returns:
             `error`, a traceback that begins in the block, or empty; and
-            `figure`, SVG text, or empty.
+            `figure`, a picture that it has newly bound, or empty.
         """
         names = self._module.__dict__
         before = dict(names)
@@ -88,13 +88,9 @@ class Session:
             names.clear()
             names.update(before)
         self._printer.flush()
-        figure = names.get("figure")
-        changed = figure is not None and figure is not before.get(
-            "figure"
-        )
         return {
             "error": self._explain(error) if error else "",
-            "figure": _svg(figure) if changed else "",
+            "figure": _picture(names, before),
         }
 
     def _execute(self, source: str, name: str) -> BaseException | None:
@@ -167,8 +163,10 @@ def _message(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
-def _svg(figure: Any) -> str:
-    text = figure if isinstance(figure, str) else ""
-    if hasattr(figure, "_repr_svg_"):
-        text = figure._repr_svg_()
-    return text if "<svg" in text else ""
+def _picture(names: dict[str, Any], before: dict[str, Any]) -> str:
+    """Return the SVG or HTML of a picture that a block has bound."""
+    for name in ("figure", "table"):
+        text = names.get(name)
+        if text is not before.get(name) and "<svg" in str(text):
+            return str(text)
+    return ""

@@ -16,6 +16,7 @@ from prosegrad.memory import collector_paused
 from prosegrad.nn import MLP, Layer, Module, Neuron
 from prosegrad.optim import SGD, Adam, Optimiser
 from prosegrad.saving import load_parameters, save_parameters
+from prosegrad.stepping import Walk, step_through
 from prosegrad.tracing import Step, trace_backward, trace_table
 from prosegrad.training import batches, fit, progress
 from prosegrad.value import Value, dot, topological_order
@@ -30,6 +31,7 @@ __all__ = [
     "Optimiser",
     "Step",
     "Value",
+    "Walk",
     "batches",
     "collector_paused",
     "cross_entropy",
@@ -44,6 +46,7 @@ __all__ = [
     "render_svg",
     "save_parameters",
     "softmax",
+    "step_through",
     "topological_order",
     "trace_backward",
     "trace_table",

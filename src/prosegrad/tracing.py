@@ -1,7 +1,10 @@
 """Backward, one step at a time."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from types import CodeType
 
 from prosegrad.elementary import Number
 from prosegrad.value import Value, topological_order
@@ -19,6 +22,8 @@ class Step:
         local: The derivative of the node with respect to the operand.
         contribution: The share, `incoming` times `local`.
         total: The gradient of the operand after this step.
+        code: The line of the rule that adds the share; empty if the
+            source of the rule is not at hand.
     """
 
     node: str
@@ -28,6 +33,7 @@ class Step:
     local: Number
     contribution: Number
     total: Number
+    code: str = ""
 
 
 def _shares(
@@ -41,6 +47,26 @@ def _shares(
     for parent, old in saved.items():
         parent.grad = old
     return shares
+
+
+def _code(rule: Callable[[Number], None], parent: Value) -> str:
+    held = inspect.getclosurevars(rule).nonlocals
+    names = [name for name, value in held.items() if value is parent]
+    lines = _grad_lines(rule.__code__)
+    for line in lines:
+        if any(line.startswith(f"{name}.grad") for name in names):
+            return line
+    return lines[0] if lines else ""
+
+
+@cache
+def _grad_lines(code: CodeType) -> list[str]:
+    try:
+        source = inspect.getsource(code)
+    except OSError:
+        return []
+    lines = [line.strip() for line in source.splitlines()]
+    return [line for line in lines if ".grad" in line]
 
 
 def trace_backward(
@@ -86,7 +112,16 @@ def _walk(
     rule(grad)
     name, op = called[node], node._op
     return [
-        Step(name, op, grad, called[p], local[p], share[p], p.grad)
+        Step(
+            node=name,
+            op=op,
+            incoming=grad,
+            parent=called[p],
+            local=local[p],
+            contribution=share[p],
+            total=p.grad,
+            code=_code(rule, p),
+        )
         for p in local
     ]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LIVE = ROOT / "docs/assets/live"
-BUILD = ROOT / "build/live"  # what the build and the tests need, and no reader
+BUILD = ROOT / "build/live"  # what only the tests need
 # Pure Python that pages import, by the name in the import.
 WHEELS = {"mpmath": "mpmath==1.4.1", "tqdm": "tqdm==4.67.1"}
 PYODIDE = (
@@ -106,9 +106,9 @@ def _copy(modules: Path, ready: Path) -> None:
     for name in PYODIDE:
         shutil.copy(modules / "pyodide" / name, ready)
     shutil.copy(modules / VIZ, ready)
+    shutil.copy(modules / SHIM, ready / "iframe-worker-shim.js")
     BUILD.mkdir(parents=True, exist_ok=True)
     shutil.copy(modules / AXE, BUILD)
-    shutil.copy(modules / SHIM, BUILD / "iframe-worker-shim.js")
     _licences(modules, ready)
 
 

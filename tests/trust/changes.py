@@ -155,7 +155,8 @@ def _small_book(whole: Book, root: Path, title: str, pages: list[Path]) -> Book:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
     settings = (whole.root / "mkdocs.yml").read_text("utf-8")
-    (root / "src").mkdir(exist_ok=True)  # a setting of the site names it
+    for folder in ("src", "docs/overrides"):  # settings of the site name them
+        (root / folder).mkdir(exist_ok=True)
     head, _, rest = settings.partition("\nnav:\n")
     names = [path.relative_to(whole.docs).as_posix() for path in pages]
     nav = "".join(f"  - {name}\n" for name in names)

@@ -1,0 +1,1 @@
+"""The exercises: for each, wrong answers that its test must tell apart."""
