@@ -12,10 +12,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 # The site under test: built by `python -m tests.live FOLDER`.
 SITE = Path(os.environ.get("BOOK_SITE", "site"))
+# Patience with a busy machine, in milliseconds.
+expect.set_options(timeout=30_000)
 # Hosted below a folder, as GitHub Pages does.
 PREFIX = "/prosegrad/"
 COMPRESSED = (".html", ".css", ".js", ".mjs", ".json", ".svg", ".xml", ".txt")

@@ -1,4 +1,4 @@
-"""Every page of the hosted site: accessible, at home, in its column, quick."""
+"""Every page of the hosted site: accessible, at home, in its column, light."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ NAMES = [
 ]
 PAGES = [name.removesuffix("index/") for name in NAMES]
 FIRST_LOAD = 400_000  # bytes over the wire
-PAINT = 1500  # milliseconds
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +71,11 @@ def axe(page: Page, scheme: Literal["light", "dark"]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["", "engine/backward/", "trust/accuracy/"])
-def test_a_first_visit_is_light_and_quick(visit: Visit, name: str) -> None:
-    """All that is fetched without a click, compressed as a host compresses it."""
+def test_a_first_visit_is_light(visit: Visit, name: str) -> None:
+    """All that is fetched without a click, compressed as a host compresses it.
+
+    When the largest text was painted is printed (`-rP` shows it), not judged.
+    """
     client = visit.page.context.new_cdp_session(visit.page)
     client.send("Network.enable")
     sizes: list[float] = []
@@ -88,7 +90,6 @@ def test_a_first_visit_is_light_and_quick(visit: Visit, name: str) -> None:
     print(json.dumps({"page": name, "bytes": sum(sizes), "paint": paint}))
 
     assert sum(sizes) <= FIRST_LOAD
-    assert paint <= PAINT
 
 
 @pytest.mark.parametrize("name", ["engine/backward/", "exercises/"])
