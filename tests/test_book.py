@@ -1,10 +1,14 @@
-"""The book: no fault in its fences, pages equal to src/, every block run."""
+"""The book: no fault in its fences, pages equal to src/.
+
+That pytest collects what the site shows is proved, for every page, by a block of
+about/how-this-book-is-made.md; that all of it ran, by the plugin at the end.
+"""
 
 from pathlib import Path
 
 import pytest
 
-from tests.book import census, mirror
+from tests.book import mirror
 from tests.book.lint import figures_nobody_makes, lint
 from tests.book.pages import Book, parse
 
@@ -29,13 +33,3 @@ def test_pages_and_src_are_one_text() -> None:
 def test_every_figure_is_made_by_one_page() -> None:
     """A picture or table that no page makes any more is stale."""
     assert figures_nobody_makes(BOOK) == []
-
-
-def test_census() -> None:
-    """What the site shows as Python is what pytest collects.
-
-    That all of it ran is checked at the end of the session, by the plugin.
-    """
-    problems = census.unseen(BOOK)
-    if problems:
-        pytest.fail("\n".join(problems), pytrace=False)
