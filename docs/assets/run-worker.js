@@ -25,11 +25,11 @@ async function start({ base, needs }) {
     { messageCallback: () => {}, checkIntegrity: false },
   );
   if (needs.includes("graphviz")) await graphviz(pyodide, base);
-  const source = await (await fetch(new URL("run.py", import.meta.url))).text();
-  pyodide.FS.writeFile("/run.py", source);
-  pyodide.runPython("import sys; sys.path.insert(0, '/'); import run");
+  const source = await (await fetch(base + "session.py")).text();
+  pyodide.FS.writeFile("/session.py", source);
+  pyodide.runPython("import sys; sys.path.insert(0, '/'); import session");
   const say = (text) => postMessage({ is: "print", text });
-  session = pyodide.globals.get("run").Session(say);
+  session = pyodide.globals.get("session").Session(say);
   postMessage({ is: "ready", python: pyodide.runPython("sys.version.split()[0]") });
 }
 

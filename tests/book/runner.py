@@ -5,7 +5,6 @@ named `__main__`, and an empty folder to write into. Warnings are errors.
 """
 
 from __future__ import annotations
-import __future__
 
 import ast
 import contextlib
@@ -13,23 +12,20 @@ import difflib
 import gc
 import io
 import linecache
-import re
 import sys
 import tempfile
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import figures
 from .pages import Book, Fence, Page
+from .session import FUTURES, as_main, message, operands
 
-FUTURES = [getattr(__future__, name) for name in __future__.all_feature_names]
-# Texts that differ between versions of Python, and what the page shows.
-VARYING = {r"(maximum recursion depth exceeded)[\w ]*": r"\1"}
 RECURSION_LIMIT = sys.getrecursionlimit()
 
 
@@ -140,10 +136,7 @@ class PageRun:
         lines = [line for _, line in self._page_frames(error)]
         if not last.lineno <= lines[0] <= (last.end_lineno or 0):
             raise self._failure(fence, error, output, "not in its last statement, ")
-        message = str(error)
-        for pattern, shown in VARYING.items():
-            message = re.sub(pattern, shown, message)
-        return Outcome(output + f"{fence.raises}: {message}".removesuffix(": ") + "\n")
+        return Outcome(output + message(error) + "\n")
 
     def _run_check(self, fence: Fence) -> Outcome:
         """Run an exercise's test on the stub: it must fail, and leave no trace."""
@@ -177,7 +170,7 @@ class PageRun:
         printed = io.StringIO()
         names = self._module.__dict__
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_as_main(self._module))
+            stack.enter_context(as_main(self._module))
             stack.enter_context(contextlib.chdir(self._folder.name))
             stack.enter_context(warnings.catch_warnings())
             stack.enter_context(contextlib.redirect_stdout(printed))
@@ -256,35 +249,8 @@ class PageRun:
         if not frames:
             return []
         frame, line = frames[-1]
-        for node in ast.walk(page_tree(fence, self._flags)):
-            if (
-                isinstance(node, ast.Assert)
-                and node.lineno <= line <= (node.end_lineno or line)
-                and isinstance(node.test, ast.Compare)
-            ):
-                sides = [node.test.left, *node.test.comparators]
-                return [f"  {ast.unparse(s)} = {_value(s, frame)}" for s in sides]
-        return []
-
-
-def _value(node: ast.expr, frame: types.FrameType) -> str:
-    """Evaluate an expression again where it failed, and show it."""
-    code = compile(ast.Expression(node), "assert", "eval")
-    try:
-        return repr(eval(code, frame.f_globals, frame.f_locals))
-    except Exception as error:
-        return f"({type(error).__name__})"
-
-
-@contextlib.contextmanager
-def _as_main(module: types.ModuleType) -> Iterator[None]:
-    """Let `module` be `__main__`, as at a reader's prompt."""
-    before = sys.modules["__main__"]
-    sys.modules["__main__"] = module
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = before
+        sides = operands(page_tree(fence, self._flags), frame, line)
+        return [f"  {source} = {value}" for source, value in sides]
 
 
 def verify(book: Book, fence: Fence, outcome: Outcome) -> None:

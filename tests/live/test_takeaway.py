@@ -18,7 +18,8 @@ import nbformat
 import pytest
 
 from tests.book.pages import Book, Fence, Page, parse
-from tests.book.runner import VARYING, normal
+from tests.book.runner import normal
+from tests.book.session import VARYING
 
 from .takeaway import Origin, TakeAway, takeaway, write_all
 

@@ -20,6 +20,7 @@ LIVE = ROOT / "docs/assets/live"
 BUILD = ROOT / "build/live"  # what only the tests need
 # Pure Python that pages import, by the name in the import.
 WHEELS = {"mpmath": "mpmath==1.4.1", "tqdm": "tqdm==4.67.1"}
+SESSION = ROOT / "tests/book/session.py"  # how a page runs, here and there
 PYODIDE = (
     "pyodide.mjs",
     "pyodide.asm.mjs",
@@ -75,7 +76,7 @@ def fingerprint() -> str:
     """Return a digest of all that decides what the folder holds."""
     digest = hashlib.sha256()
     sources = sorted((ROOT / "src").rglob("*.py"))
-    own = [HERE / "package.json", HERE / "editor.js", Path(__file__)]
+    own = [HERE / "package.json", HERE / "editor.js", SESSION, Path(__file__)]
     for path in [*own, ROOT / "pyproject.toml", *sources]:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
@@ -106,6 +107,7 @@ def _copy(modules: Path, ready: Path) -> None:
     for name in PYODIDE:
         shutil.copy(modules / "pyodide" / name, ready)
     shutil.copy(modules / VIZ, ready)
+    shutil.copy(SESSION, ready)
     shutil.copy(modules / SHIM, ready / "iframe-worker-shim.js")
     BUILD.mkdir(parents=True, exist_ok=True)
     shutil.copy(modules / AXE, BUILD)

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from tests.book.pages import Book, parse
 from tests.book.runner import normal
+from tests.book.session import Session
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PAGES = ["engine/value", "engine/gradient-flow", "foundations/derivatives"]
 
 
-@pytest.fixture(scope="module")
-def run() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("run", ROOT / "docs/assets/run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_prints_what_it_shows(run: ModuleType, name: str) -> None:
+def test_a_page_prints_what_it_shows(name: str) -> None:
     """Block after block; a test fails on the stub and passes on the solution."""
     said: list[str] = []
-    session = run.Session(said.append)
+    session = Session(said.append)
     for number, fence in enumerate(parse(ROOT / f"docs/{name}.md").fences, 1):
         said.clear()
         left = session.run(fence.source, number, fence.role, fence.raises)
@@ -45,42 +34,42 @@ def test_a_page_prints_what_it_shows(run: ModuleType, name: str) -> None:
             assert session.run(check.source, number, "check")["error"] == ""
 
 
-def test_a_failed_test_leaves_no_names(run: ModuleType) -> None:
-    session = run.Session(print)
+def test_a_failed_test_leaves_no_names() -> None:
+    session = Session(print)
     session.run("x = 1", 1)
     session.run("x = 2\nassert x == 1", 2, "check")
 
     assert session.run("assert x == 1", 3)["error"] == ""
 
 
-def test_an_error_names_the_block_and_both_sides(run: ModuleType) -> None:
-    session = run.Session(print)
+def test_an_error_names_the_block_and_both_sides() -> None:
+    session = Session(print)
     error = session.run("x = 2\nassert x + 1 == 4", 7)["error"]
 
     assert 'File "<block 7>", line 2' in error
     assert error.endswith("x + 1 is 3\n  4 is 4")
-    assert "run.py" not in error
+    assert "session.py" not in error
 
 
-def test_printed_text_comes_line_by_line(run: ModuleType) -> None:
+def test_printed_text_comes_line_by_line() -> None:
     """So that a long training run shows that it goes on."""
     said: list[str] = []
-    run.Session(said.append).run("print(1)\nprint(2, end='')", 1)
+    Session(said.append).run("print(1)\nprint(2, end='')", 1)
 
     assert said == ["1\n", "2"]
 
 
-def test_another_exception_than_the_named_is_an_error(run: ModuleType) -> None:
+def test_another_exception_than_the_named_is_an_error() -> None:
     said: list[str] = []
-    session = run.Session(said.append)
+    session = Session(said.append)
 
     assert session.run("1 / 0", 1, "", "ZeroDivisionError")["error"] == ""
     assert said == ["ZeroDivisionError: division by zero\n"]
     assert "ZeroDivisionError" in session.run("1 / 0", 2, "", "TypeError")["error"]
 
 
-def test_a_picture_is_handed_on_once(run: ModuleType) -> None:
-    session = run.Session(print)
+def test_a_picture_is_handed_on_once() -> None:
+    session = Session(print)
 
     assert session.run("figure = '<svg></svg>'", 1)["figure"] == "<svg></svg>"
     assert session.run("x = 1", 2)["figure"] == ""

@@ -1,7 +1,7 @@
-"""Run the blocks of one page in the browser, as the tests run them.
+"""Run the blocks of one page in a browser, as the tests run them.
 
-The worker imports this file into Pyodide. It needs nothing but Python,
-so that the tests can import it, too.
+The hosted site serves this file, and the page's worker imports it into Pyodide:
+it needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ import tempfile
 import traceback
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-FUTURES = [
-    getattr(__future__, name) for name in __future__.all_feature_names
-]
+FUTURES = [getattr(__future__, name) for name in __future__.all_feature_names]
 # Texts that differ between versions of Python, and what the page shows.
 VARYING = {r"(maximum recursion depth exceeded)[\w ]*": r"\1"}
 
@@ -82,7 +80,7 @@ class Session:
         before = dict(names)
         error = self._execute(source, f"<block {number}>")
         if error is not None and type(error).__name__ == raises:
-            self._printer.write(_message(error) + "\n")
+            self._printer.write(message(error) + "\n")
             error = None
         elif error is not None and role == "check":
             names.clear()
@@ -96,34 +94,27 @@ class Session:
     def _execute(self, source: str, name: str) -> BaseException | None:
         lines = source.splitlines(keepends=True)
         linecache.cache[name] = (len(source), None, lines, name)
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = self._module
         try:
             with (
+                as_main(self._module),
                 contextlib.chdir(self.folder),
                 warnings.catch_warnings(),
-                contextlib.redirect_stdout(self._printer),  # type: ignore[type-var]
-                contextlib.redirect_stderr(self._printer),  # type: ignore[type-var]
+                contextlib.redirect_stdout(self._printer),
+                contextlib.redirect_stderr(self._printer),
             ):
                 warnings.simplefilter("error")
-                code = compile(
-                    source, name, "exec", self._flags, dont_inherit=True
-                )
+                code = compile(source, name, "exec", self._flags, dont_inherit=True)
                 for future in FUTURES:
                     self._flags |= code.co_flags & future.compiler_flag
                 exec(code, self._module.__dict__)
         except BaseException as error:
             return error
-        finally:
-            sys.modules["__main__"] = main
         return None
 
     def _explain(self, error: BaseException) -> str:
         """Format a traceback from the first line of a block on."""
         lines = traceback.format_exception(error)
-        text = "".join(
-            line for line in lines if f'"{__file__}"' not in line
-        )
+        text = "".join(line for line in lines if f'"{__file__}"' not in line)
         if isinstance(error, AssertionError) and not error.args:
             text += self._operands(error)
         return text.rstrip()
@@ -131,23 +122,36 @@ class Session:
     def _operands(self, error: AssertionError) -> str:
         """Return both sides of the comparison that an `assert` made."""
         frame, line = [*traceback.walk_tb(error.__traceback__)][-1]
-        name = frame.f_code.co_filename
-        tree = ast.parse("".join(linecache.getlines(name)))
-        for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Assert)
-                and node.lineno <= line <= (node.end_lineno or line)
-                and isinstance(node.test, ast.Compare)
-            ):
-                sides = [node.test.left, *node.test.comparators]
-                return "\n".join(
-                    f"  {ast.unparse(s)} is {_show(s, frame)}"
-                    for s in sides
-                )
-        return ""
+        tree = ast.parse("".join(linecache.getlines(frame.f_code.co_filename)))
+        sides = operands(tree, frame, line)
+        return "\n".join(f"  {source} is {value}" for source, value in sides)
 
 
-def _show(node: ast.expr, frame: types.FrameType) -> str:
+@contextlib.contextmanager
+def as_main(module: types.ModuleType) -> Iterator[None]:
+    """Let `module` be `__main__`, as at a reader's prompt."""
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = module
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = before
+
+
+def operands(tree: ast.AST, frame: types.FrameType, line: int) -> list[tuple[str, str]]:
+    """Return the sides of the comparison asserted at a line, and their values."""
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Assert)
+            and node.lineno <= line <= (node.end_lineno or line)
+            and isinstance(node.test, ast.Compare)
+        ):
+            sides = [node.test.left, *node.test.comparators]
+            return [(ast.unparse(side), _value(side, frame)) for side in sides]
+    return []
+
+
+def _value(node: ast.expr, frame: types.FrameType) -> str:
     """Evaluate an expression again where it failed, and show it."""
     code = compile(ast.Expression(node), "assert", "eval")
     try:
@@ -156,7 +160,8 @@ def _show(node: ast.expr, frame: types.FrameType) -> str:
         return f"({type(error).__name__})"
 
 
-def _message(error: BaseException) -> str:
+def message(error: BaseException) -> str:
+    """Return what the book prints of an exception."""
     text = str(error)
     for pattern, shown in VARYING.items():
         text = re.sub(pattern, shown, text)
