@@ -1,39 +1,52 @@
 // Python for one page, in a thread of its own: an endless loop freezes nothing,
 // and Stop ends the whole thread. The page starts it on the first click.
 
-let session;
+let base, manifest, pyodide, session;
+const had = new Set();
 
 onmessage = async ({ data }) => {
   try {
-    if (data.do === "start") await start(data);
-    else postMessage({ is: "done", ...run(data) });
+    if (data.do === "start") await start(data.base);
+    else {
+      for (const name of data.needs) await bring(name);
+      postMessage({ is: "done", ...run(data) });
+    }
   } catch (error) {
     postMessage({ is: "broken", message: String(error?.message ?? error) });
   }
 };
 
-async function start({ base, needs }) {
-  const manifest = await (await fetch(base + "manifest.json")).json();
-  const files = [...manifest.always, ...needs.map((n) => manifest.extra[n])];
-  const fetched = files.filter((name) => !/\.m?js$/.test(name));
-  count(fetched.map((name) => manifest.sizes[name]));
+async function start(address) {
+  base = address;
+  manifest = await (await fetch(base + "manifest.json")).json();
+  const fetched = manifest.always.filter((name) => !/\.m?js$/.test(name));
+  const counted = count(fetched.map((name) => manifest.sizes[name]));
   const { loadPyodide } = await import(base + "pyodide.mjs");
-  const pyodide = await loadPyodide({ indexURL: base });
-  const wheels = files.filter((name) => name.endsWith(".whl"));
-  await pyodide.loadPackage(
-    wheels.map((name) => base + name),
-    { messageCallback: () => {}, checkIntegrity: false },
-  );
-  if (needs.includes("graphviz")) await graphviz(pyodide, base);
+  pyodide = await loadPyodide({ indexURL: base });
+  await install(manifest.always.find((name) => name.endsWith(".whl")));
+  counted();
   const source = await (await fetch(base + "session.py")).text();
   pyodide.FS.writeFile("/session.py", source);
   pyodide.runPython("import sys; sys.path.insert(0, '/'); import session");
   const say = (text) => postMessage({ is: "print", text });
   session = pyodide.globals.get("session").Session(say);
-  postMessage({ is: "ready", python: pyodide.runPython("sys.version.split()[0]") });
+  postMessage({ is: "ready" });
 }
 
-// Tell the page how much of the download has arrived.
+function install(wheel) {
+  const quiet = { messageCallback: () => {}, checkIntegrity: false };
+  return pyodide.loadPackage(base + wheel, quiet);
+}
+
+// What a block needs and no block before it has needed.
+async function bring(name) {
+  if (had.has(name)) return;
+  if (name === "graphviz") await graphviz();
+  else await install(manifest.extra[name]);
+  had.add(name);
+}
+
+// Tell the page how much of the download has arrived; return what ends that.
 function count(sizes) {
   const total = sizes.reduce((sum, size) => sum + size, 0);
   let loaded = 0;
@@ -52,12 +65,13 @@ function count(sizes) {
     const body = response.body.pipeThrough(meter);
     return new Response(body, { status, statusText, headers });
   };
+  return () => (self.fetch = plain);
 }
 
 // `render_svg` asks for a package that is no Python: give it another build of
 // the same Graphviz.
-async function graphviz(pyodide, base) {
-  const viz = await (await import(base + "viz.js")).instance();
+async function graphviz() {
+  const viz = await (await import(base + manifest.extra.graphviz)).instance();
   const render = (dot) => viz.renderString(dot, { format: "svg" });
   pyodide.registerJsModule("_viz", { render });
   pyodide.runPython(`

@@ -10,8 +10,9 @@ const WORKER = new URL("run-worker.js", import.meta.url);
 // What pages import and no browser has: such a block says so, and is not run.
 const ABSENT =
   /^\s*(?:import|from)\s+(numpy|matplotlib|sklearn|autograd|torch|jax|tests|hypothesis|micrograd|threading|subprocess)\b/m;
+// What a block needs beside our package, by the names in it.
 const NEEDS = {
-  graphviz: /\brender_svg\b/,
+  graphviz: /\b(render_svg|step_through)\b/,
   mpmath: /\bmpmath\b/,
   tqdm: /\btqdm\b/,
 };
@@ -24,7 +25,7 @@ class Block {
   constructor(box, number) {
     this.box = box;
     this.code = box.querySelector("pre > code");
-    this.printed = this.code.textContent;
+    this.printed = this.code.textContent.replace(/\n$/, "");
     this.number = number;
     const is = (name) => box.classList.contains(name);
     this.role = ["exercise", "check", "solution"].find(is) ?? "";
@@ -151,7 +152,14 @@ class Block {
     this.clear();
     this.heard = "";
     const { source, number, role, raises } = this;
-    const { error, figure } = await this.ask({ source, number, role, raises });
+    const needs = Object.keys(NEEDS).filter((name) => NEEDS[name].test(source));
+    const { error, figure } = await this.ask({
+      needs,
+      source,
+      number,
+      role,
+      raises,
+    });
     this.ran = true;
     if (figure && this.edited) this.draw(figure);
     if (error) this.write(error);
@@ -242,19 +250,18 @@ class Block {
     } catch {
       return this.say("The editor could not be loaded.", "wrong");
     }
+    if (this.editor) return; // a second click came while it was loading
     const pre = this.code.parentElement;
     const place = document.createElement("div");
     place.className = "pg-edit";
     place.style.minHeight = `${pre.offsetHeight}px`;
     pre.after(place);
     pre.hidden = true;
-    const text = this.printed.replace(/\n$/, "");
-    this.editor = edit(place, text, `Block ${this.number}, editable`, {
+    this.editor = edit(place, this.printed, `Block ${this.number}, editable`, {
       run: () => running || this.start([...this.pending(), this]),
       leave: () => this.go.focus(),
       change: () => this.touch(),
     });
-    this.printed = text;
     this.say("Ctrl+Enter runs, Escape leaves.");
     this.editor.focus();
   }
@@ -297,11 +304,9 @@ function normal(text) {
 function ready(block) {
   if (worker) return;
   worker = new Worker(WORKER, { type: "module" });
-  const all = blocks.map((block) => block.printed).join("\n");
-  const needs = Object.keys(NEEDS).filter((name) => NEEDS[name].test(all));
   block.say("Loading Python …");
   worker.onerror = () => fail("Python could not be started here.");
-  return ask({ do: "start", base: BASE, needs }, block);
+  return ask({ do: "start", base: BASE }, block);
 }
 
 function ask(message, block) {

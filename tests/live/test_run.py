@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from .conftest import Visit
 
-PAGES = ["", "engine/value/", "engine/gradient-flow/"]
+PAGES = ["", "engine/value/", "engine/gradient-flow/", "engine/stepping/"]
 BLOCK = ".highlight.language-python:has(> .pg-run)"
 LOADING = 60_000  # milliseconds, at most
 
@@ -127,6 +127,25 @@ def test_an_edited_block_prints_something_else(value_page: Page) -> None:
     press(block, "Reset")
     expect(block.locator(".pg-run__out")).to_have_count(0)
     expect(block.locator("pre > code")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("from prosegrad import *\nprint(render_svg('digraph {}')[:4])", "<svg\n"),
+        ("import mpmath, tqdm\nprint(mpmath.mpf(1) / 3)", "0.333333333333333\n"),
+    ],
+)
+def test_what_a_reader_names_comes_with_the_block(
+    value_page: Page, text: str, printed: str
+) -> None:
+    """Also on a page that has no need of it."""
+    block = blocks(value_page)[0]
+    write(block, text)
+    press(block, "Run")
+    settle(value_page)
+
+    expect(block.locator(".pg-run__out pre")).to_have_text(printed)
 
 
 def test_an_exception_names_the_block(value_page: Page) -> None:
