@@ -224,7 +224,7 @@ class Block {
   write(text) {
     const pre = this.show().firstChild;
     pre.append(text);
-    pre.tabIndex = pre.scrollWidth > pre.clientWidth ? 0 : -1;
+    pre.tabIndex = pre.scrollHeight > pre.clientHeight ? 0 : -1;
   }
 
   hear(text) {
