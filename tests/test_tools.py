@@ -450,6 +450,97 @@ def test_names_may_be_all_names_there_are() -> None:
     assert "stranger" not in walk.html()
 
 
+def test_a_walk_page_is_this_text() -> None:
+    """But for the picture: one row a step, marked with its boxes and arrows."""
+    x, y = Value(Fraction(1, 2)), Value(Fraction(3))
+    page = step_through(x * y, {"x": x, "y": y}, "k").html()
+    text = re.sub(r"<svg.*</svg>\n?", "SVG", page, flags=re.S)
+    expected = """\
+<div class="pg-walk" id="k">
+<div class="pg-walk__picture" role="img" aria-label="The graph of n2">
+SVG
+</div>
+<div class="pg-walk__steps">
+<table>
+<thead><tr><th>Step</th><th>What</th><th>Code</th><th>Arrives</th>\
+<th>Local</th><th>Adds</th><th>Total</th></tr></thead>
+<tbody>
+<tr id="k-step-1" data-node="node1" data-grad="0">\
+<th scope="row"><a href="#k-step-1">1</a></th>\
+<td><var>y</var> = 3</td><td><code>3</code></td>\
+<td></td><td></td><td></td><td></td></tr>
+<tr id="k-step-2" data-node="node2" data-grad="0">\
+<th scope="row"><a href="#k-step-2">2</a></th>\
+<td><var>x</var> = 1/2</td><td><code>1/2</code></td>\
+<td></td><td></td><td></td><td></td></tr>
+<tr id="k-step-3" data-node="node3" data-grad="0">\
+<th scope="row"><a href="#k-step-3">3</a></th>\
+<td><var>n2</var> = 3/2</td><td><code>x * y</code></td>\
+<td></td><td></td><td></td><td></td></tr>
+<tr id="k-step-4" data-from="node3" data-to="node2" data-edges="edge1" \
+data-total="3"><th scope="row"><a href="#k-step-4">4</a></th>\
+<td><var>n2</var> → <var>x</var></td><td><code>self.grad += grad * y</code></td>\
+<td>1</td><td>3</td><td>3</td><td>3</td></tr>
+<tr id="k-step-5" data-from="node3" data-to="node1" data-edges="edge2" \
+data-total="1/2"><th scope="row"><a href="#k-step-5">5</a></th>\
+<td><var>n2</var> → <var>y</var></td><td><code>other.grad += grad * x</code></td>\
+<td>1</td><td>1/2</td><td>1/2</td><td>1/2</td></tr>
+</tbody>
+</table>
+</div>
+</div>"""
+
+    assert text == expected
+
+
+def test_a_second_walk_starts_inner_nodes_from_zero() -> None:
+    """Leaves go on from what the first has left."""
+    z, names = named_example()
+    step_through(z, names)
+    again = step_through(z, names)
+    starts = {formed.node: formed.grad for formed in again.forward}
+
+    assert starts == {"x": 4.0, "y": 2.0, "a": 0.0, "n3": 0.0}
+
+
+def test_a_picture_of_a_walk_has_names_and_every_node() -> None:
+    """Also of more nodes than a drawing shows without being asked."""
+    x = Value(1.0)
+    z = x
+    for _ in range(64):
+        z = z + x
+    svg = step_through(z, {"start": x}, limit=65).svg
+
+    assert svg.count('class="node"') == 65
+    assert ">start</text>" in svg
+
+
+def test_a_walk_has_forty_nodes_unless_asked() -> None:
+    x = Value(1.0)
+    z = x
+    for _ in range(39):
+        z = z.tanh()
+
+    assert len(step_through(z).forward) == 40
+    with pytest.raises(ValueError, match="41 nodes, at most 40 fit"):
+        step_through(z.tanh())
+
+
+def test_a_name_that_looks_made_is_kept_apart() -> None:
+    """A reader may call a node n1; the nodes without a name leave it to them."""
+    x, y = Value(2.0), Value(3.0)
+    a = x * y
+    walk = step_through(a + x, {"n2": x, "n3": y})
+
+    assert [f.node for f in walk.forward] == ["n2", "n3", "n2_", "n3_"]
+    assert [(s.node, s.parent) for s in walk.backward] == [
+        ("n3_", "n2_"),
+        ("n3_", "n2"),
+        ("n2_", "n2"),
+        ("n2_", "n3"),
+    ]
+
+
 def test_a_walk_refuses_before_anything_has_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

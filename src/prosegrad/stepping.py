@@ -109,7 +109,7 @@ def step_through(
             f"step_through: {len(order)} nodes, at most {limit} fit"
         )
     known = _known(order, names or {})
-    called = {n: known.get(n, f"n{i}") for i, n in enumerate(order)}
+    called = _called(order, known)
     ahead = _formed(order, called)
     render_svg("digraph {}")  # fails here, if it must, not half way
     back = trace_backward(root, {called[node]: node for node in order})
@@ -128,6 +128,19 @@ def _known(
         if id(node) in wanted:
             found.setdefault(node, name)
     return found
+
+
+def _called(
+    order: Sequence[Value], known: Mapping[Value, str]
+) -> dict[Value, str]:
+    taken = set(known.values())
+    called = dict(known)
+    for i, node in enumerate(order):
+        name = f"n{i}"
+        while name in taken:
+            name += "_"
+        called.setdefault(node, name)
+    return called
 
 
 def _page(walk: Walk) -> str:
@@ -165,8 +178,7 @@ def _row(
 ) -> str:
     step = f"{key}-step-{i}"
     marks = "".join(
-        f' data-{name}="{html.escape(value)}"'
-        for name, value in about.items()
+        f' data-{name}="{value}"' for name, value in about.items()
     )
     tail = "".join(f"<td>{cell}</td>" for cell in cells)
     link = f'<th scope="row"><a href="#{step}">{i}</a></th>'

@@ -164,11 +164,11 @@ class Origin:
 
     @property
     def install(self) -> str:
-        """The command that installs all that the blocks import."""
+        """The command that installs, in a clone, all that the blocks import."""
         if self.needs_clone:
             return "pip install -e '.[test]'"
         extras = {EXTRAS[name] for name in self.imports & EXTRAS.keys()}
-        own = f"'prosegrad[{','.join(sorted(extras))}]'" if extras else "prosegrad"
+        own = f"'.[{','.join(sorted(extras))}]'" if extras else "."
         return " ".join(["pip install", own, *sorted(self.imports - KNOWN)])
 
 
@@ -302,7 +302,7 @@ def notebook(origin: Origin) -> str:
 def _opening(origin: Origin) -> str:
     """Say where a page comes from, and what it needs."""
     where = f"This notebook is the page <{origin.url}>."
-    needs = f"Before you run it: `{origin.install}`."
+    needs = f"Before you run it, in a clone of the repository: `{origin.install}`."
     if origin.needs_clone:
         needs = (
             f"It runs in a clone of the repository, after `{origin.install}`.\n"
@@ -490,7 +490,8 @@ def _header(origin: Origin) -> Iterator[str]:
         yield f"#     {origin.install}"
         yield f"#     PYTHONPATH=. python {name_in(origin.folder)}.py"
     else:
-        yield f"# Before you run it: {origin.install}"
+        yield "# Before you run it, in a clone of the repository:"
+        yield f"#     {origin.install}"
     yield "# It prints what the page prints, from the top to the end."
     if any(fence.role == "exercise" for fence in origin.page.fences):
         yield "# To do an exercise, delete the solution below it and write your own."
