@@ -96,6 +96,7 @@ class PageRun:
         self._module = types.ModuleType("__main__")
         for _ in range(3):  # finalizers leave garbage; a later page counts its own
             gc.collect()
+        gc.freeze()  # what is left are modules: later collections pass them over
         sys.setrecursionlimit(RECURSION_LIMIT)
         gc.enable()
         if "matplotlib" in sys.modules:
