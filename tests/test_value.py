@@ -438,12 +438,6 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: Value(1j).backward(), TypeError, "one real number"),
     (lambda: Value(True).backward(), TypeError, "True"),
     (
-        lambda: Value(Value(1.0)) * Value(2.0),
-        TypeError,
-        r"^\*: one operand is a Value of Values, one is not; "
-        r"wrap the other once more: Value\(v\)$",
-    ),
-    (
         lambda: dot([Value(1.0)], [1.0, 2.0]),
         ValueError,
         "^dot: 1 numbers on the left, 2 on the right$",

@@ -4,7 +4,16 @@ Every module of this package is printed, line for line, in the book
 *Building Autograd from Scratch*.
 """
 
+from prosegrad.compiler import jit
+from prosegrad.derivatives import (
+    grad,
+    hessian,
+    jacobian,
+    value_and_grad,
+    vjp,
+)
 from prosegrad.drawing import draw_graph, render_svg
+from prosegrad.forward import Dual, hvp, jvp
 from prosegrad.losses import (
     cross_entropy,
     hinge,
@@ -17,19 +26,22 @@ from prosegrad.nn import MLP, Layer, Module, Neuron
 from prosegrad.optim import SGD, Adam, Optimiser
 from prosegrad.saving import load_parameters, save_parameters
 from prosegrad.stepping import Walk, step_through
+from prosegrad.symbol import TracingError
 from prosegrad.tracing import Step, trace_backward, trace_table
 from prosegrad.training import batches, fit, progress
-from prosegrad.value import Value, dot, topological_order
+from prosegrad.value import Value, dot, topological_order, where
 
 __all__ = [
     "MLP",
     "SGD",
     "Adam",
+    "Dual",
     "Layer",
     "Module",
     "Neuron",
     "Optimiser",
     "Step",
+    "TracingError",
     "Value",
     "Walk",
     "batches",
@@ -38,7 +50,13 @@ __all__ = [
     "dot",
     "draw_graph",
     "fit",
+    "grad",
+    "hessian",
     "hinge",
+    "hvp",
+    "jacobian",
+    "jit",
+    "jvp",
     "load_parameters",
     "log_sum_exp",
     "mean_squared_error",
@@ -50,4 +68,7 @@ __all__ = [
     "topological_order",
     "trace_backward",
     "trace_table",
+    "value_and_grad",
+    "vjp",
+    "where",
 ]

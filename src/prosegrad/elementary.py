@@ -10,6 +10,7 @@ Derivatives are not here: `prosegrad.value` has them.
 
 import math
 from collections.abc import Callable
+from numbers import Complex, Real
 from typing import Any, TypeAlias
 
 Number: TypeAlias = Any
@@ -109,9 +110,20 @@ def power(x: Number, n: Number, /) -> Number:
         ) from None
     except OverflowError:
         raise OverflowError(f"{x!r} ** {n!r}: {_OVERFLOW}") from None
-    if type(y) is complex and complex not in (type(x), type(n)):
+    except ArithmeticError:  # what a Decimal raises
+        raise ValueError(f"{x!r} ** {n!r}: {_OUTSIDE}") from None
+    if type(y) is not float and turned_complex(y, x, n):
         raise ValueError(f"{x!r} ** {n!r}: {_OUTSIDE}")
     return y
+
+
+def turned_complex(y: Number, *operands: Number) -> bool:
+    """Tell whether `y` is complex and its operands were not."""
+    return _is_complex(y) and not any(map(_is_complex, operands))
+
+
+def _is_complex(x: Number) -> bool:
+    return isinstance(x, Complex) and not isinstance(x, Real)
 
 
 def divide(x: Number, y: Number, /) -> Number:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache, singledispatch
 from numbers import Complex, Real
 from numbers import Number as PythonNumber
-from typing import Any
+from typing import Any, ClassVar
 
 from prosegrad import elementary
 from prosegrad.elementary import Number
@@ -43,6 +44,7 @@ class Value:
     """
 
     __slots__ = ("data", "grad", "_parents", "_op", "_backward")
+    _level: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -54,60 +56,71 @@ class Value:
         if type(data) is float:
             self.grad: Number = 0.0
         else:
-            _require_number(data, _parents, _op)
+            self._accept(data)
             self.grad = 0
         self.data = data
         self._parents = _parents
         self._op = _op
         self._backward = _backward
 
+    def _accept(self, data: Number) -> None:
+        if isinstance(data, Value):
+            if data._level >= self._level:
+                kind: Any = type(self)
+                self.__class__ = at_level(kind, data._level + 1)
+        elif not _is_number(data):
+            raise TypeError(
+                "Value holds a number (float, int, Fraction, Value, "
+                f"array …), not {data!r} of type {type(data).__name__}"
+            )
+
     def __repr__(self) -> str:
         return f"Value(data={self.data!r}, grad={self.grad!r})"
 
-    def _lift(self, other: Number) -> Value:
-        if isinstance(other, Value):
-            return other
-        if isinstance(self.data, Value):
-            other = self.data._lift(other)
-        return Value(other)
-
     def __add__(self, other: Number) -> Value:
-        other = self._lift(other)
+        if type(other) is not type(self):
+            self, other = lift(self, other)
 
         def _backward(grad: Number) -> None:
             self.grad += grad
             other.grad += grad
 
         data = self.data + other.data
-        return Value(data, (self, other), "+", _backward)
+        return type(self)(data, (self, other), "+", _backward)
 
     def __radd__(self, other: Number) -> Value:
-        return self._lift(other).__add__(self)
+        return type(self)(other).__add__(self)
 
     def __mul__(self, other: Number) -> Value:
-        other = self._lift(other)
+        if type(other) is not type(self):
+            self, other = lift(self, other)
         x, y = self.data, other.data
 
         def _backward(grad: Number) -> None:
             self.grad += grad * y
             other.grad += grad * x
 
-        return Value(x * y, (self, other), "*", _backward)
+        return type(self)(x * y, (self, other), "*", _backward)
 
     def __rmul__(self, other: Number) -> Value:
-        return self._lift(other).__mul__(self)
+        return type(self)(other).__mul__(self)
 
-    def backward(self) -> None:
+    def backward(self, gradient: Number | None = None) -> None:
         """Add to the `grad` of every leaf the derivative of `self`.
 
         Leaves accumulate over calls; inner nodes start from zero. If
         anything is raised, the leaves have the gradients of before.
 
+        Args:
+            gradient: How far the final result moves with `self`, the
+                cotangent; 1 by default, as `self` is the result.
+
         Raises:
-            TypeError: `data` is not one real number, so that "the
-                derivative of it" has no meaning.
+            TypeError: There is no `gradient` and `data` is not one
+                real number, so that "the derivative of it" has no
+                meaning.
         """
-        seed = _seed(self.data)
+        seed = _seed(self.data) if gradient is None else gradient
         order = topological_order(self)
         leaves = [node for node in order if not node._parents]
         before = [leaf.grad for leaf in leaves]
@@ -130,7 +143,10 @@ class Value:
 
     def detach(self) -> Value:
         """Return a leaf with the same number and no history."""
-        return Value(self.data)
+        data = self.data
+        return type(self)(
+            data.detach() if isinstance(data, Value) else data
+        )
 
     def __reduce__(self) -> Any:
         if self._parents:
@@ -138,32 +154,35 @@ class Value:
                 "a result cannot be copied or pickled: its rule is "
                 "the original's; copy its leaves, or detach it first"
             )
-        return type(self), (self.data,), (None, {"grad": self.grad})
+        kind = Value if self._level else type(self)
+        return kind, (self.data,), (None, {"grad": self.grad})
 
     def __neg__(self) -> Value:
         def _backward(grad: Number) -> None:
             self.grad -= grad
 
-        return Value(-self.data, (self,), "neg", _backward)
+        return type(self)(-self.data, (self,), "neg", _backward)
 
     def __pos__(self) -> Value:
         return self
 
     def __sub__(self, other: Number) -> Value:
-        other = self._lift(other)
+        if type(other) is not type(self):
+            self, other = lift(self, other)
 
         def _backward(grad: Number) -> None:
             self.grad += grad
             other.grad -= grad
 
         data = self.data - other.data
-        return Value(data, (self, other), "-", _backward)
+        return type(self)(data, (self, other), "-", _backward)
 
     def __rsub__(self, other: Number) -> Value:
-        return self._lift(other).__sub__(self)
+        return type(self)(other).__sub__(self)
 
     def __truediv__(self, other: Number) -> Value:
-        other = self._lift(other)
+        if type(other) is not type(self):
+            self, other = lift(self, other)
         y = other.data
         z = elementary.divide(self.data, y)
 
@@ -171,10 +190,10 @@ class Value:
             self.grad += grad / y
             other.grad -= grad * z / y
 
-        return Value(z, (self, other), "/", _backward)
+        return type(self)(z, (self, other), "/", _backward)
 
     def __rtruediv__(self, other: Number) -> Value:
-        return self._lift(other).__truediv__(self)
+        return type(self)(other).__truediv__(self)
 
     def __pow__(self, n: Number) -> Value:
         if isinstance(n, Value):
@@ -185,10 +204,10 @@ class Value:
         def _backward(grad: Number) -> None:
             self.grad += grad * _base_slope(x, n, y)
 
-        return Value(y, (self,), f"**{n}", _backward)
+        return type(self)(y, (self,), f"**{n}", _backward)
 
     def __rpow__(self, other: Number) -> Value:
-        return _power(self._lift(other), self)
+        return _power(type(self)(other), self)
 
     def __abs__(self) -> Value:
         x = self.data
@@ -236,7 +255,7 @@ class Value:
         def _backward(grad: Number) -> None:
             self.grad += grad * slope()
 
-        return Value(y, (self,), op, _backward)
+        return type(self)(y, (self,), op, _backward)
 
     def exp(self) -> Value:
         """Return e to the power of this Value; the slope is itself."""
@@ -305,13 +324,16 @@ class Value:
 
     def sign(self) -> Value:
         """Return -1, 0 or 1, a constant of the graph."""
-        return Value(namespace(self.data).sign(self.data))
+        return type(self)(namespace(self.data).sign(self.data))
 
     def zeros_like(self) -> Value:
         """Return a Value that holds the zero of the same kind."""
-        return Value(namespace(self.data).zeros_like(self.data))
+        return type(self)(namespace(self.data).zeros_like(self.data))
 
-    where = staticmethod(elementary.where)
+    @staticmethod
+    def where(condition: Any, x: Number, y: Number) -> Any:
+        """Return `x` where the condition holds, else `y`."""
+        return where(condition, x, y)
 
     def __array_namespace__(self, *, api_version: Any = None) -> Any:
         return Value
@@ -348,7 +370,7 @@ class Value:
             self.grad += xp.where(x <= 0, nothing, grad)
 
         y = xp.maximum(x, xp.zeros_like(x))
-        return Value(y, (self,), "relu", _backward)
+        return type(self)(y, (self,), "relu", _backward)
 
     def leaky_relu(self, slope: float = 0.01) -> Value:
         """Return x above 0, else `slope * x`; the slope at 0 too."""
@@ -358,22 +380,26 @@ class Value:
             self.grad += xp.where(x > 0, grad, grad * slope)
 
         y = xp.where(x > 0, x, slope * x)
-        return Value(y, (self,), "leaky_relu", _backward)
+        return type(self)(y, (self,), "leaky_relu", _backward)
 
     def maximum(self, other: Number) -> Value:
         """Return the larger; a tie gives each side half the slope."""
-        other = self._lift(other)
+        if type(other) is not type(self):
+            self, other = lift(self, other)
         x, y, xp = self.data, other.data, namespace(self.data)
 
         def _backward(grad: Number) -> None:
             self.grad += _share(x < y, x == y, grad, xp)
             other.grad += _share(x > y, x == y, grad, xp)
 
-        return Value(xp.maximum(x, y), (self, other), "max", _backward)
+        largest = xp.maximum(x, y)
+        return type(self)(largest, (self, other), "max", _backward)
 
     def minimum(self, other: Number) -> Value:
         """Return the smaller; a tie gives each side half the slope."""
-        return -(-self).maximum(-self._lift(other))
+        if type(other) is not type(self):
+            self, other = lift(self, other)
+        return -(-self).maximum(-other)
 
     def silu(self) -> Value:
         """Return `x * sigmoid(x)` (Elfwing et al. 2017)."""
@@ -394,26 +420,31 @@ class Value:
         return self._unary("gelu", x * s, slope)
 
 
-def _require_number(
-    data: Number, parents: tuple[Value, ...], op: str
-) -> None:
-    if isinstance(data, Value):
-        if not all(isinstance(p.data, Value) for p in parents):
-            raise TypeError(
-                f"{op}: one operand is a Value of Values, one is not; "
-                "wrap the other once more: Value(v)"
-            )
-    elif not _is_number(data):
-        raise TypeError(
-            "Value holds a number (float, int, Fraction, Value, array "
-            f"…), not {data!r} of type {type(data).__name__}"
-        )
-
-
 def _is_number(data: Any) -> bool:
     return isinstance(data, PythonNumber) or hasattr(
         data, "__array_namespace__"
     )
+
+
+@cache
+def at_level(kind: Any, level: int) -> Any:
+    """Return the subclass of `kind` whose Values are at `level`.
+
+    An operation on two levels belongs to the higher one, and there
+    the lower operand is a constant.
+    """
+    parts = {"__slots__": (), "_level": level}
+    return type(kind.__name__, (kind,), parts)
+
+
+def lift(x: Value, y: Number) -> tuple[Value, Value]:
+    """Return both operands as Values of the higher level of the two.
+
+    What is no Value, or one of a lower level, becomes a constant.
+    """
+    if not isinstance(y, Value) or y._level < x._level:
+        return x, type(x)(y)
+    return (x if y._level == x._level else type(y)(x)), y
 
 
 def topological_order(root: Value) -> list[Value]:
@@ -442,14 +473,22 @@ def topological_order(root: Value) -> list[Value]:
 
 
 def _seed(data: Number) -> Number:
-    if isinstance(data, Value):
-        return Value(_seed(data.data))
-    if not _is_number(data) or not _is_real_scalar(data):
+    number = data
+    while isinstance(number, Value):
+        number = number.data
+    if not _is_number(number) or not _is_real_scalar(number):
         raise TypeError(
-            f"backward starts from one real number, not from {data!r}"
+            f"backward starts from one real number, not from {number!r}"
         )
-    kind: Any = type(data)
-    return kind(1) if isinstance(data, PythonNumber) else 1
+    return one_like(data)
+
+
+def one_like(x: Number) -> Number:
+    """Return the 1 of the same kind as `x`."""
+    if isinstance(x, Value):
+        return type(x)(one_like(x.data))
+    kind: Any = type(x)
+    return kind(1) if isinstance(x, PythonNumber) else 1
 
 
 def _is_real_scalar(data: Number) -> bool:
@@ -463,22 +502,43 @@ def namespace(x: Number) -> Any:
 
     Python's numbers use `prosegrad.elementary`, and so do NumPy's
     scalars, which are numbers too. Every other kind names its own, as
-    the Python array API standard asks.
+    the Python array API standard asks, or is registered with
+    `find_namespace`.
     """
-    if type(x) is float or isinstance(x, PythonNumber):
-        return elementary
+    return elementary if type(x) is float else find_namespace(x)
+
+
+@singledispatch
+def find_namespace(x: Number) -> Any:
+    """Return the namespace of a number that is no float.
+
+    `find_namespace.register` teaches it a kind of number that has no
+    `__array_namespace__`.
+    """
     own = getattr(x, "__array_namespace__", None)
-    return elementary if own is None else own()
+    if own is None or isinstance(x, PythonNumber):
+        return elementary
+    return own()
 
 
 def _base_slope(x: Number, n: Number, y: Number) -> Number:
+    # Below 1/2, n - 1 rounds, and the power would amplify that.
+    rounds = (n < 0.5) & (abs(x) < math.inf)
     try:
-        # Below 1/2, n - 1 rounds, and the power would amplify that.
-        rounds = n < 0.5 and abs(x) < math.inf
-        slope = n * y / x if rounds else n * x ** (n - 1)
+        slope = _choose(
+            rounds, lambda: n * y / x, lambda: n * x ** (n - 1)
+        )
     except ZeroDivisionError:
         slope = math.inf
     return namespace(n).where(n == 0, 0, slope)
+
+
+def _choose(
+    condition: Any, x: Callable[[], Number], y: Callable[[], Number]
+) -> Number:
+    if isinstance(condition, bool):
+        return x() if condition else y()
+    return namespace(condition).where(condition, x(), y())
 
 
 def _exponent_slope(x: Number, y: Number) -> Number:
@@ -489,6 +549,8 @@ def _exponent_slope(x: Number, y: Number) -> Number:
 
 
 def _power(base: Value, exponent: Value) -> Value:
+    if type(base) is not type(exponent):
+        base, exponent = lift(base, exponent)
     x, n = base.data, exponent.data
     y = elementary.power(x, n)
 
@@ -496,7 +558,7 @@ def _power(base: Value, exponent: Value) -> Value:
         base.grad += grad * _base_slope(x, n, y)
         exponent.grad += grad * _exponent_slope(x, y)
 
-    return Value(y, (base, exponent), "**", _backward)
+    return type(base)(y, (base, exponent), "**", _backward)
 
 
 def _data(other: Any) -> Any:
@@ -512,6 +574,36 @@ def _reciprocal(x: Number) -> Number:
 
 def _arc_slope(x: Number) -> Number:
     return _reciprocal(namespace(x).sqrt((1 - x) * (1 + x)))
+
+
+def where(condition: Any, x: Number, y: Number) -> Any:
+    """Return `x` where the condition holds, else `y`.
+
+    Both are computed before one is chosen, and the gradient goes to
+    the one that was chosen.
+
+    Args:
+        condition: A bool, or an array of them.
+        x: A number, a Value or plain.
+        y: A number, a Value or plain.
+    """
+    if isinstance(condition, bool):
+        return x if condition else y
+    if isinstance(x, Value):
+        return _where(condition, *lift(x, y))
+    if isinstance(y, Value):
+        return _where(condition, *reversed(lift(y, x)))
+    return namespace(condition).where(condition, x, y)
+
+
+def _where(condition: Any, x: Value, y: Value) -> Value:
+    def _backward(grad: Number) -> None:
+        nothing = namespace(grad).zeros_like(grad)
+        x.grad += where(condition, grad, nothing)
+        y.grad += where(condition, nothing, grad)
+
+    chosen = where(condition, x.data, y.data)
+    return type(x)(chosen, (x, y), "where", _backward)
 
 
 def _share(loses: Any, ties: Any, grad: Number, xp: Any) -> Number:
@@ -537,19 +629,22 @@ def dot(
             f"dot: {len(left)} numbers on the left, {len(right)} on "
             "the right"
         )
-    total = _data(start)
+    kind = _highest({type(start), *map(type, left), *map(type, right)})
     parents: list[Value] = []
     slopes: list[Number] = []
-    if isinstance(start, Value):
+    total = start
+    if type(start) is kind:
+        total = start.data
         parents.append(start)
         slopes.append(1)
     for a, b in zip(left, right, strict=True):
-        x, y = _data(a), _data(b)
+        x = a.data if type(a) is kind else a
+        y = b.data if type(b) is kind else b
         total = total + x * y
-        if isinstance(a, Value):
+        if x is not a:
             parents.append(a)
             slopes.append(y)
-        if isinstance(b, Value):
+        if y is not b:
             parents.append(b)
             slopes.append(x)
 
@@ -557,4 +652,9 @@ def dot(
         for parent, slope in zip(parents, slopes, strict=True):
             parent.grad += grad * slope
 
-    return Value(total, tuple(parents), "dot", _backward)
+    return kind(total, tuple(parents), "dot", _backward)
+
+
+def _highest(kinds: set[type]) -> type[Value]:
+    levels = [kind for kind in kinds if issubclass(kind, Value)]
+    return max(levels, key=lambda kind: kind._level, default=Value)

@@ -320,8 +320,7 @@ KINDS = [
     Row(
         "x * y",
         ("Value(2.0)", "3.0"),
-        "TypeError: *: one operand is a Value of Values, one is not; "
-        "wrap the other once more: Value(v)",
+        "Value Value(data=6.0, grad=0.0); Value Value(data=3.0, grad=0.0), 0",
     ),
     Row("sum([])", (), "AttributeError: 'int' object has no attribute 'backward'"),
     Row("sum([x])", ("2.0",), "2; 1"),

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 
 from prosegrad import Value, dot, topological_order, tracing
 from prosegrad import value as engine
+from prosegrad.value import lift
 
 from .exact import POLYNOMIAL_PROGRAMS, RATIONAL_PROGRAMS, obey
 from .laws import (
@@ -87,7 +88,7 @@ def wrong(
     """Return an operator with these shares: of the gradient and two numbers."""
 
     def method(self: Value, other: Any) -> Value:
-        other = self._lift(other)
+        self, other = lift(self, other)
         x, y = self.data, other.data
 
         def _backward(grad: Any) -> None:
@@ -104,7 +105,7 @@ def times(left: Callable[..., Any], right: Callable[..., Any]) -> Any:
 
 
 def overwrite(self: Value, other: Any) -> Value:
-    other = self._lift(other)
+    self, other = lift(self, other)
 
     def _backward(grad: Any) -> None:
         self.grad = grad
@@ -134,7 +135,7 @@ def negate_the_operand(self: Value) -> Value:
 
 def one_share_of_two(self: Value, other: Any) -> Value:
     """Take `x * x` for a product with one operand."""
-    other = self._lift(other)
+    self, other = lift(self, other)
     x, y = self.data, other.data
 
     def _backward(grad: Any) -> None:
@@ -146,7 +147,7 @@ def one_share_of_two(self: Value, other: Any) -> Value:
 
 
 def read_late(self: Value, other: Any) -> Value:
-    other = self._lift(other)
+    self, other = lift(self, other)
 
     def _backward(grad: Any) -> None:
         self.grad += grad * other.data
@@ -168,7 +169,7 @@ def ignore_a_plain_factor(self: Value, other: Any) -> Value:
 
 def constant_slopes(self: Value, other: Any) -> Value:
     """Cut the graph of the slopes: no second derivative comes through."""
-    other = self._lift(other)
+    self, other = lift(self, other)
     x, y = (v.data.detach() if type(v.data) is Value else v.data for v in (self, other))
 
     def _backward(grad: Any) -> None:

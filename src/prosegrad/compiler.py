@@ -1,0 +1,263 @@
+"""A compiler: from a Python function to straight-line Python.
+
+`jit(f)` calls `f` once with Symbols, writes down what happened as the
+source of a function without branches, loops and graphs, and runs that
+from then on. It knows nothing of derivatives: `jit(grad(f))` is the
+gradient of `f` as straight-line code. The names are JAX's.
+"""
+
+import linecache
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import update_wrapper
+from inspect import Parameter, signature
+from typing import Any
+
+from prosegrad.derivatives import Graph, numbers_of
+from prosegrad.kinds import NAMES
+from prosegrad.memory import collector_paused
+from prosegrad.symbol import Symbol, Trace
+from prosegrad.trees import Structure, Tree, flatten, paths, unflatten
+from prosegrad.value import Value
+from prosegrad.writer import ARRAY, SCALAR, Form, Writer, display, fold
+
+Function = Callable[..., Any]
+
+FLOATS: dict[str, Any] = {name: getattr(math, name) for name in NAMES}
+FLOATS |= {"pow": math.pow, "inf": math.inf, "nan": math.nan}
+"""What the source may call when the numbers are floats."""
+
+ARRAY_NAMES = (*NAMES, "where", "maximum", "minimum", "sign")
+"""What the source may call when the numbers are arrays."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A function as source.
+
+    Attributes:
+        name: Its name.
+        source: Its text, one function.
+        scope: What the text calls, by name.
+        outside: The structure of its result.
+    """
+
+    name: str
+    source: str
+    scope: dict[str, Any]
+    outside: Structure
+
+    def load(self, label: str) -> Function:
+        """Return the function. Tracebacks show its lines."""
+        file = f"<jit {self.name} {label}>"
+        lines = self.source.splitlines(keepends=True)
+        linecache.cache[file] = (len(self.source), None, lines, file)
+        scope = dict(self.scope)
+        exec(compile(self.source, file, "exec"), scope)
+        function: Function = scope[self.name]
+        return function
+
+    def rebuilding(self, function: Function) -> Function:
+        """Return a function with our result from one that is loaded.
+
+        The source can spell lists, tuples and dicts, and no subclass
+        of them; for these it returns a tuple of the numbers.
+        """
+        if _is_plain(self.outside):
+            return function
+        return lambda *args: unflatten(self.outside, function(*args))
+
+
+def _is_plain(structure: Structure) -> bool:
+    plain = structure.kind in (None, list, tuple, dict)
+    return plain and all(map(_is_plain, structure.children))
+
+
+def write(
+    f: Function,
+    args: Sequence[Tree],
+    forms: dict[str, Form],
+    scope: dict[str, Any],
+) -> Program:
+    """Trace a function and write down what it did.
+
+    Args:
+        f: The function.
+        args: Its arguments; their numbers do not matter.
+        forms: `SCALAR` or `ARRAY`.
+        scope: What the source may call, by name.
+    """
+    taken = {*scope, "abs"}
+    name, *names = (
+        word + "_" * (word in taken)
+        for word in (_name_of(f), *_parameters(f, len(args)))
+    )
+    trace = Trace()
+    symbols = [_symbols(trace, *pair) for pair in zip(args, names)]
+    numbers, outside = numbers_of("jit", "result", f(*symbols))
+    outputs = [trace.place(number) for number in numbers]
+    writer = Writer(trace, outputs, forms, {name, *names, *taken})
+    texts = [writer.texts[place][0] for place in outputs]
+    shown = outside if _is_plain(outside) else _flat(len(texts))
+    lines = [f"    {line}" for line in writer.lines]
+    lines += fold(f"return {display(shown, texts)}")
+    head = f"def {name}({', '.join(names)}):"
+    source = "\n".join([head, *lines, ""])
+    return Program(name, source, scope | writer.constants, outside)
+
+
+def _flat(count: int) -> Structure:
+    return Structure(tuple, (), (Structure(),) * count)
+
+
+def _symbols(trace: Trace, arg: Tree, name: str) -> Tree:
+    _, structure = numbers_of("jit", name, arg)
+    return unflatten(structure, map(trace.input, paths(arg, name)))
+
+
+def _parameters(f: Function, count: int) -> list[str]:
+    """Return names for the arguments: those of `f`, then others."""
+    named = (
+        Parameter.POSITIONAL_ONLY,
+        Parameter.POSITIONAL_OR_KEYWORD,
+    )
+    parameters = signature(f).parameters.values()
+    names = [p.name for p in parameters if p.kind in named][:count]
+    return names + [f"arg{i}" for i in range(len(names), count)]
+
+
+def _name_of(f: Function) -> str:
+    name = getattr(f, "__name__", "")
+    return name if name.isidentifier() else "compiled"
+
+
+class Compiled:
+    """A function that is traced once and then runs as plain code.
+
+    Args:
+        f: A function of trees of numbers that returns such a tree.
+        xp: A namespace of the array API standard, whose functions the
+            code shall call; by default that of the arguments.
+        compiler: What to do with the code, such as `numba.njit`.
+    """
+
+    def __init__(
+        self, f: Function, xp: Any = None, compiler: Any = None
+    ) -> None:
+        self._f = f
+        self._xp = xp
+        self._compiler = compiler
+        self._programs: dict[Any, Function] = {}
+        update_wrapper(self, f)
+
+    def __call__(self, *args: Tree) -> Tree:
+        """Return `f(*args)`, by the code for arguments like these.
+
+        Where the code fails, `f` itself is called, and returns or
+        raises what it would have without us. So it is, too, for
+        numbers that are neither floats nor arrays.
+        """
+        key = tuple(map(_key, args))
+        program = self._programs.get(key)
+        if program is None:
+            if not _is_ours(args):
+                return self._eagerly(args)
+            program = self._programs[key] = self._build(args)
+        try:
+            return program(*args)
+        except (ArithmeticError, ValueError):
+            pass
+        return self._eagerly(args)
+
+    def source(self, *args: Tree) -> str:
+        """Return the source of the code for arguments like these.
+
+        Args:
+            args: As for a call; the numbers do not matter.
+
+        Raises:
+            TracingError: `f` asks what the numbers are.
+            TypeError: An argument or the result holds what is no
+                number.
+        """
+        return self._write(args).source
+
+    def _write(self, args: Sequence[Tree]) -> Program:
+        xp = self._xp or _namespace_of(args)
+        if xp is None:
+            return write(self._f, args, SCALAR, FLOATS)
+        scope = {name: getattr(xp, name) for name in ARRAY_NAMES}
+        scope |= {"inf": math.inf, "nan": math.nan}
+        return write(self._f, args, ARRAY, scope)
+
+    def _build(self, args: Sequence[Tree]) -> Function:
+        with collector_paused():
+            program = self._write(args)
+            function = program.load(f"{id(self)}-{len(self._programs)}")
+        if self._compiler is not None:
+            function = self._compiler(function)
+        return program.rebuilding(function)
+
+    def _eagerly(self, args: Sequence[Tree]) -> Tree:
+        kinds = map(type, flatten(args)[0])
+        if any(issubclass(kind, (Value, Symbol)) for kind in kinds):
+            return self._f(*args)
+        return Graph("jit", self._f, args).result
+
+
+def jit(
+    f: Function, *, xp: Any = None, compiler: Any = None
+) -> Compiled:
+    """Return a function that does what `f` does, as plain code.
+
+    `f` is called once for each structure of its arguments. What it
+    does then is what will be done: a branch or a loop is decided while
+    tracing, and must not depend on the numbers.
+
+    Args:
+        f: A function of trees of numbers that returns such a tree.
+            `jit(grad(f))` compiles a gradient.
+        xp: A namespace of the array API standard, whose functions the
+            code shall call; by default that of the arguments.
+        compiler: What to do with the code, such as `numba.njit`.
+
+    Raises:
+        TracingError: When called, if `f` asks what the numbers are.
+        TypeError: When called, if an argument or the result holds
+            what is no number.
+    """
+    return Compiled(f, xp, compiler)
+
+
+def _key(tree: Tree) -> Any:
+    """Return what decides which code serves a tree, hashable."""
+    kind = type(tree)
+    if isinstance(tree, dict):
+        return kind, tuple(tree), tuple(map(_key, tree.values()))
+    if not isinstance(tree, (list, tuple)):
+        return kind
+    if {float, int}.issuperset(map(type, tree)):
+        return kind, len(tree)
+    return kind, tuple(map(_key, tree))
+
+
+def _is_ours(args: Sequence[Tree]) -> bool:
+    """Tell whether all numbers are floats or arrays."""
+    return not any(
+        isinstance(leaf, (Value, Symbol))
+        or (
+            not isinstance(leaf, (float, int))
+            and _namespace_of(leaf) is None
+        )
+        for leaf in flatten(args)[0]
+    )
+
+
+def _namespace_of(args: Tree) -> Any:
+    """Return the namespace of the arrays, or None for floats."""
+    for leaf in flatten(args)[0]:
+        if not isinstance(leaf, (float, int)):
+            own = getattr(leaf, "__array_namespace__", None)
+            return None if own is None else own()
+    return None

@@ -1,0 +1,34 @@
+"""Which derivative is taken inside which.
+
+A function that is being differentiated may itself differentiate. Each
+of these derivatives has Values of a level of its own, and the inner
+one has the higher level; see `prosegrad.value.at_level`.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from prosegrad.elementary import Number
+from prosegrad.value import Value
+
+NESTED_BY_HAND = 10
+"""Levels below this one are for Values that you nest yourself."""
+
+_innermost = ContextVar("_innermost", default=NESTED_BY_HAND - 1)
+
+
+@contextmanager
+def new_level(numbers: Iterable[Number]) -> Iterator[int]:
+    """Lend a level above every derivative that is being taken.
+
+    It is above that of each of the numbers, too. Threads and tasks
+    have levels of their own.
+    """
+    levels = (v._level for v in numbers if isinstance(v, Value))
+    level = 1 + max([_innermost.get(), *levels])
+    token = _innermost.set(level)
+    try:
+        yield level
+    finally:
+        _innermost.reset(token)
