@@ -15,9 +15,11 @@ from inspect import Parameter, signature
 from typing import Any
 
 from prosegrad.derivatives import Graph, numbers_of
+from prosegrad.elementary import Number
 from prosegrad.kinds import NAMES
 from prosegrad.memory import collector_paused
-from prosegrad.symbol import Symbol, Trace
+from prosegrad.operations import Trace
+from prosegrad.symbol import Symbol
 from prosegrad.trees import Structure, Tree, flatten, paths, unflatten
 from prosegrad.value import Value
 from prosegrad.writer import ARRAY, SCALAR, Form, Writer, display, fold
@@ -96,7 +98,7 @@ def write(
     trace = Trace()
     symbols = [_symbols(trace, *pair) for pair in zip(args, names)]
     numbers, outside = numbers_of("jit", "result", f(*symbols))
-    outputs = [trace.place(number) for number in numbers]
+    outputs = [_place(trace, number) for number in numbers]
     writer = Writer(trace, outputs, forms, {name, *names, *taken})
     texts = [writer.texts[place][0] for place in outputs]
     shown = outside if _is_plain(outside) else _flat(len(texts))
@@ -107,13 +109,20 @@ def write(
     return Program(name, source, scope | writer.constants, outside)
 
 
+def _place(trace: Trace, number: Number) -> int:
+    if isinstance(number, Symbol):
+        return number.place
+    return trace.constant(number)
+
+
 def _flat(count: int) -> Structure:
     return Structure(tuple, (), (Structure(),) * count)
 
 
 def _symbols(trace: Trace, arg: Tree, name: str) -> Tree:
     _, structure = numbers_of("jit", name, arg)
-    return unflatten(structure, map(trace.input, paths(arg, name)))
+    inputs = (trace.node("input", path) for path in paths(arg, name))
+    return unflatten(structure, (Symbol(trace, i) for i in inputs))
 
 
 def _parameters(f: Function, count: int) -> list[str]:

@@ -13,9 +13,9 @@ from prosegrad.elementary import Number
 from prosegrad.value import Value
 
 NESTED_BY_HAND = 10
-"""Levels below this one are for Values that you nest yourself."""
+"""How many levels a derivative leaves for Values nested by hand."""
 
-_innermost = ContextVar("_innermost", default=NESTED_BY_HAND - 1)
+_innermost = ContextVar("_innermost", default=0)
 
 
 @contextmanager
@@ -24,9 +24,15 @@ def new_level(numbers: Iterable[Number]) -> Iterator[int]:
 
     It is above that of each of the numbers, too. Threads and tasks
     have levels of their own.
+
+    Args:
+        numbers: Those that the derivative is taken at.
+
+    Yields:
+        The level, which is free again after the `with`.
     """
     levels = (v._level for v in numbers if isinstance(v, Value))
-    level = 1 + max([_innermost.get(), *levels])
+    level = NESTED_BY_HAND + max([_innermost.get(), *levels])
     token = _innermost.set(level)
     try:
         yield level

@@ -31,11 +31,16 @@ class Structure:
     children: tuple["Structure", ...] = ()
 
     def __str__(self) -> str:
-        stars = str(unflatten(self, repeat("*")))
-        return stars.replace("'*'", "*")
+        return str(unflatten(self, repeat(_Star())))
+
+
+class _Star:
+    def __repr__(self) -> str:
+        return "*"
 
 
 LEAF = Structure()
+"""The structure of a number."""
 
 
 def flatten(tree: Tree) -> tuple[list[Number], Structure]:
@@ -45,7 +50,7 @@ def flatten(tree: Tree) -> tuple[list[Number], Structure]:
 
 
 def _collect(tree: Tree, leaves: list[Number]) -> Structure:
-    if not isinstance(tree, (list, tuple, dict)):
+    if not _is_container(tree):
         leaves.append(tree)
         return LEAF
     keys = tuple(tree) if isinstance(tree, dict) else ()
@@ -54,18 +59,35 @@ def _collect(tree: Tree, leaves: list[Number]) -> Structure:
     return Structure(type(tree), keys, children)
 
 
+def _is_container(tree: Tree) -> bool:
+    return type(tree) in (list, tuple, dict) or _is_named(type(tree))
+
+
+def _is_named(kind: type) -> bool:
+    return issubclass(kind, tuple) and hasattr(kind, "_make")
+
+
 def unflatten(structure: Structure, leaves: Iterable[Any]) -> Tree:
-    """Return the tree of this structure with these numbers."""
-    return _build(structure, iter(leaves))
+    """Return the tree of this structure with these numbers.
+
+    Raises:
+        ValueError: There are fewer numbers than the tree has leaves.
+    """
+    try:
+        return _build(structure, iter(leaves))
+    except StopIteration:
+        raise ValueError(
+            f"unflatten: there are not enough numbers for {structure}"
+        ) from None
 
 
 def _build(structure: Structure, leaves: Iterator[Any]) -> Tree:
     if structure.kind is None:
         return next(leaves)
     members = [_build(child, leaves) for child in structure.children]
-    if structure.keys:
-        return structure.kind(zip(structure.keys, members))
-    if hasattr(structure.kind, "_make"):  # a named tuple
+    if structure.kind is dict:
+        return dict(zip(structure.keys, members))
+    if _is_named(structure.kind):
         return structure.kind._make(members)
     return structure.kind(members)
 
@@ -75,7 +97,7 @@ def paths(tree: Tree, name: str = "") -> Iterator[str]:
 
     `paths([1, (2, 3)], "x")` yields `x[0]`, `x[1][0]` and `x[1][1]`.
     """
-    if isinstance(tree, (list, tuple, dict)):
+    if _is_container(tree):
         keys = tree if isinstance(tree, dict) else range(len(tree))
         for key in keys:
             yield from paths(tree[key], f"{name}[{key!r}]")

@@ -1,29 +1,38 @@
 """From a trace to the source of a Python function.
 
-The trace knows which operations there are; this module decides which
+The trace knows which operations there are. Here it is decided which
 of them are needed, which deserve a name, and how they are spelled.
 """
 
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from prosegrad.symbol import Trace
+from prosegrad.operations import Node, Trace
 from prosegrad.trees import Structure
 
-WIDTH = 72
-"""A line of the source is not longer than this."""
 
-LONGEST_PART = 24
-"""A longer part of an expression gets a name and a line of its own."""
+def operands_of(node: Node) -> tuple[int, ...]:
+    """Return the places of the operands of a node."""
+    return () if node[0] in ("input", "constant") else node[1:]
+
+
+def live_places(trace: Trace, outputs: Sequence[int]) -> list[int]:
+    """Return the places that the outputs need, operands first."""
+    live = set(outputs)
+    for place in range(max(outputs, default=-1), -1, -1):
+        if place in live:
+            live.update(operands_of(trace.nodes[place]))
+    return sorted(live)
+
 
 ATOM, NEGATIVE, PRODUCT, SUM, COMPARISON, AND, CHOICE = range(6, -1, -1)
 """How strongly an expression binds, as in Python's grammar."""
 
 Form = tuple[str, int, int]
-"""A template, how strongly it binds, and how its operands have to."""
+"""A template, how strongly it binds, and how its operands must."""
 
 FORMS: dict[str, Form] = {
     "neg": ("-{}", NEGATIVE, ATOM),
@@ -40,6 +49,9 @@ FORMS: dict[str, Form] = {
     "!=": ("{} != {}", COMPARISON, SUM),
 }
 """How an operation is spelled; any other is a call."""
+
+LEFT_TO_RIGHT = ("+", "-", "*", "/")
+"""Where the right operand must bind more strongly than the left."""
 
 ARRAY = FORMS | {"&": ("{} & {}", SUM, PRODUCT)}
 """How an operation on arrays is spelled."""
@@ -60,8 +72,11 @@ SCALAR = FORMS | {
 REPEATING = ("maximum", "minimum", "sign")
 """Where an operand is written twice, and so has to have a name."""
 
-LEFT_TO_RIGHT = ("+", "-", "*", "/")
-"""Where the right operand has to bind more strongly than the left."""
+WIDTH = 72
+"""A line of the source is not longer than this."""
+
+LONGEST_PART = 24
+"""A longer part of an expression gets a name and a line of its own."""
 
 
 class Writer:
@@ -74,7 +89,8 @@ class Writer:
         taken: Names that mean something else already.
 
     Attributes:
-        lines: One assignment each.
+        lines: The source, one assignment a line.
+        texts: For each place, what stands for it, and its binding.
         constants: What the source cannot spell, by name.
     """
 
@@ -85,100 +101,85 @@ class Writer:
         forms: dict[str, Form],
         taken: Iterable[str],
     ) -> None:
-        self.nodes = trace.nodes
-        self.known = trace.constants
-        self.forms = forms
-        self.taken = set(taken)
         self.lines: list[str] = []
-        self.constants: dict[str, Any] = {}
         self.texts: dict[int, tuple[str, int]] = {}
-        self.uses = Counter(outputs)
-        self.named = set(outputs)
-        self._count = 0
-        for place in self._live(outputs):
+        self.constants: dict[str, Any] = {}
+        self._trace = trace
+        self._forms = forms
+        self._taken = set(taken)
+        self._names = (f"v{i}" for i in range(len(trace.nodes)))
+        live = live_places(trace, outputs)
+        self._uses = Counter(outputs)
+        self._named = set(outputs)
+        for place in live:
+            self._look_at(trace.nodes[place])
+        for place in live:
             self._write(place)
 
-    def _live(self, outputs: Sequence[int]) -> list[int]:
-        """Return the places that the results need, in order."""
-        live = set(outputs)
-        for place in range(max(outputs, default=-1), -1, -1):
-            if place in live:
-                operands = self.operands(place)
-                live.update(operands)
-                self.uses.update(operands)
-                if self.nodes[place][0] in REPEATING:
-                    self.named.update(operands)
-        return sorted(live)
-
-    def operands(self, place: int) -> tuple[int, ...]:
-        """Return the places of the operands of a node."""
-        op, *operands = self.nodes[place]
-        return () if op in ("input", "constant") else tuple(operands)
+    def _look_at(self, node: Node) -> None:
+        operands = operands_of(node)
+        self._uses.update(operands)
+        if node[0] in REPEATING:
+            self._named.update(operands)
 
     def _write(self, place: int) -> None:
-        op, *operands = self.nodes[place]
+        op, *operands = self._trace.nodes[place]
         if op == "constant":
-            self.texts[place] = self._literal(self.known[place])
+            self.texts[place] = self._literal(place)
         elif op == "input":
-            self._place(
-                place, operands[0], ATOM, _identifier(operands[0])
-            )
+            (path,) = operands
+            self._put(place, path, ATOM, _identifier(path))
         else:
-            self._place(place, *self._expression(op, operands))
+            self._put(place, *self._expression(op, operands))
 
-    def _literal(self, value: Any) -> tuple[str, int]:
-        if not isinstance(value, (float, int)):
-            name = self._new_name(f"c{len(self.constants)}")
-            self.constants[name] = value
-            return name, ATOM
-        text = repr(value)
-        return text, NEGATIVE if text.startswith("-") else ATOM
+    def _put(
+        self, place: int, text: str, binding: int, name: str = ""
+    ) -> None:
+        once = self._uses[place] == 1 and place not in self._named
+        if once and len(text) <= LONGEST_PART:
+            self.texts[place] = text, binding
+            return
+        name = self._new_name(name or next(self._names))
+        self.lines.append(f"{name} = {text}")
+        self.texts[place] = name, ATOM
+
+    def _new_name(self, name: str) -> str:
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
 
     def _expression(
         self, op: str, operands: list[int]
     ) -> tuple[str, int]:
-        if op == "**":
-            return self._power(*operands)
-        if op not in self.forms:
+        if op == "**" and not self._has_power(operands[1]):
+            op = "pow"
+        if op not in self._forms:
             inside = ", ".join(self.texts[i][0] for i in operands)
             return f"{op}({inside})", ATOM
-        form, binding, least = self.forms[op]
-        texts = [self._part(i, least) for i in operands]
+        form, binding, least = self._forms[op]
+        parts = [self._part(i, least) for i in operands]
         if op in LEFT_TO_RIGHT:
-            texts[1] = self._part(operands[1], least + 1)
-        return form.format(*texts), binding
-
-    def _power(self, base: int, exponent: int) -> tuple[str, int]:
-        n = self.known.get(exponent)
-        whole = isinstance(n, float) and n.is_integer()
-        if "where" in self.forms and not whole:
-            inside = f"{self.texts[base][0]}, {self.texts[exponent][0]}"
-            return f"pow({inside})", ATOM
-        left = self._part(base, ATOM)
-        return f"{left} ** {self._part(exponent, NEGATIVE)}", NEGATIVE
+            parts[1] = self._part(operands[1], least + 1)
+        return form.format(*parts), binding
 
     def _part(self, place: int, least: int) -> str:
         text, binding = self.texts[place]
         return text if binding >= least else f"({text})"
 
-    def _place(
-        self, place: int, text: str, binding: int, name: str = ""
-    ) -> None:
-        once = self.uses[place] == 1 and place not in self.named
-        if once and len(text) <= LONGEST_PART:
-            self.texts[place] = (text, binding)
-            return
-        if not name:
-            name, self._count = f"v{self._count}", self._count + 1
-        name = self._new_name(name)
-        self.lines.append(f"{name} = {text}")
-        self.texts[place] = (name, ATOM)
+    def _has_power(self, exponent: int) -> bool:
+        n = self._trace.constants.get(exponent)
+        whole = isinstance(n, float) and n.is_integer()
+        return whole or self._forms is not SCALAR
 
-    def _new_name(self, name: str) -> str:
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return name
+    def _literal(self, place: int) -> tuple[str, int]:
+        value = self._trace.constants[place]
+        if isinstance(value, (float, int)):
+            text = repr(value)
+            return text, NEGATIVE if text[0] == "-" else ATOM
+        name = self._new_name(f"c{len(self.constants)}")
+        self.constants[name] = value
+        return name, ATOM
 
 
 def _identifier(path: str) -> str:
@@ -190,24 +191,27 @@ def display(structure: Structure, texts: Iterable[str]) -> str:
     return _display(structure, iter(texts))
 
 
-def _display(structure: Structure, texts: Any) -> str:
+def _display(structure: Structure, texts: Iterator[str]) -> str:
     if structure.kind is None:
-        return str(next(texts))
+        return next(texts)
     parts = [_display(child, texts) for child in structure.children]
-    if structure.keys:
-        keys = [
-            repr(key).replace(" ", r"\x20") for key in structure.keys
-        ]
-        pairs = [f"{k}: {part}" for k, part in zip(keys, parts)]
+    if structure.kind is dict:
+        keys = map(_without_blanks, structure.keys)
+        pairs = (f"{key}: {part}" for key, part in zip(keys, parts))
         return "{" + ", ".join(pairs) + "}"
     inside = ", ".join(parts)
-    if issubclass(structure.kind, list):
+    if structure.kind is list:
         return f"[{inside}]"
     return f"({inside},)" if len(parts) == 1 else f"({inside})"
 
 
+def _without_blanks(key: Any) -> str:
+    """Spell a key so that no line can be folded inside it."""
+    return repr(key).replace(" ", r"\x20")
+
+
 def fold(text: str) -> list[str]:
-    """Break the last line, a long one, between its parts."""
+    """Break a line that is too long, between its parts."""
     return textwrap.wrap(
         text,
         WIDTH,
