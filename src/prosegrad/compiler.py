@@ -26,13 +26,6 @@ from prosegrad.writer import ARRAY, SCALAR, Form, Writer, display, fold
 
 Function = Callable[..., Any]
 
-FLOATS: dict[str, Any] = {name: getattr(math, name) for name in NAMES}
-FLOATS |= {"pow": math.pow, "inf": math.inf, "nan": math.nan}
-"""What the source may call when the numbers are floats."""
-
-ARRAY_NAMES = (*NAMES, "where", "maximum", "minimum", "sign")
-"""What the source may call when the numbers are arrays."""
-
 
 @dataclass(frozen=True)
 class Program:
@@ -58,20 +51,13 @@ class Program:
         scope = dict(self.scope)
         exec(compile(self.source, file, "exec"), scope)
         function: Function = scope[self.name]
-        return function
-
-    def rebuilding(self, function: Function) -> Function:
-        """Return a function with our result from one that is loaded.
-
-        The source can spell lists, tuples and dicts, and no subclass
-        of them; for these it returns a tuple of the numbers.
-        """
         if _is_plain(self.outside):
             return function
         return lambda *args: unflatten(self.outside, function(*args))
 
 
 def _is_plain(structure: Structure) -> bool:
+    """Tell whether the source can spell a tree of this structure."""
     plain = structure.kind in (None, list, tuple, dict)
     return plain and all(map(_is_plain, structure.children))
 
@@ -91,10 +77,8 @@ def write(
         scope: What the source may call, by name.
     """
     taken = {*scope, "abs"}
-    name, *names = (
-        word + "_" * (word in taken)
-        for word in (_name_of(f), *_parameters(f, len(args)))
-    )
+    words = [_name_of(f), *_parameters(f, len(args))]
+    name, *names = (word + "_" * (word in taken) for word in words)
     trace = Trace()
     symbols = [_symbols(trace, *pair) for pair in zip(args, names)]
     numbers, outside = numbers_of("jit", "result", f(*symbols))
@@ -109,7 +93,15 @@ def write(
     return Program(name, source, scope | writer.constants, outside)
 
 
+def _symbols(trace: Trace, arg: Tree, name: str) -> Tree:
+    _, structure = numbers_of("jit", name, arg)
+    inputs = (trace.node("input", path) for path in paths(arg, name))
+    return unflatten(structure, (Symbol(trace, i) for i in inputs))
+
+
 def _place(trace: Trace, number: Number) -> int:
+    while isinstance(number, Value):
+        number = number.data
     if isinstance(number, Symbol):
         return number.place
     return trace.constant(number)
@@ -119,10 +111,9 @@ def _flat(count: int) -> Structure:
     return Structure(tuple, (), (Structure(),) * count)
 
 
-def _symbols(trace: Trace, arg: Tree, name: str) -> Tree:
-    _, structure = numbers_of("jit", name, arg)
-    inputs = (trace.node("input", path) for path in paths(arg, name))
-    return unflatten(structure, (Symbol(trace, i) for i in inputs))
+def _name_of(f: Function) -> str:
+    name = getattr(f, "__name__", "")
+    return name if name.isidentifier() else "compiled"
 
 
 def _parameters(f: Function, count: int) -> list[str]:
@@ -136,9 +127,12 @@ def _parameters(f: Function, count: int) -> list[str]:
     return names + [f"arg{i}" for i in range(len(names), count)]
 
 
-def _name_of(f: Function) -> str:
-    name = getattr(f, "__name__", "")
-    return name if name.isidentifier() else "compiled"
+FLOATS: dict[str, Any] = {name: getattr(math, name) for name in NAMES}
+FLOATS |= {"pow": math.pow, "inf": math.inf, "nan": math.nan}
+"""What the source may call when the numbers are floats."""
+
+ARRAY_NAMES = (*NAMES, "where", "maximum", "minimum", "sign")
+"""What the source may call when the numbers are arrays."""
 
 
 class Compiled:
@@ -179,6 +173,20 @@ class Compiled:
             pass
         return self._eagerly(args)
 
+    def _build(self, args: Sequence[Tree]) -> Function:
+        with collector_paused():
+            program = self._write(args)
+            code = program.load(f"{id(self)}-{len(self._programs)}")
+        return self._compiler(code) if self._compiler else code
+
+    def _write(self, args: Sequence[Tree]) -> Program:
+        xp = self._xp or _namespace_of(args)
+        if xp is None:
+            return write(self._f, args, SCALAR, FLOATS)
+        scope = {name: getattr(xp, name) for name in ARRAY_NAMES}
+        scope |= {"inf": math.inf, "nan": math.nan}
+        return write(self._f, args, ARRAY, scope)
+
     def source(self, *args: Tree) -> str:
         """Return the source of the code for arguments like these.
 
@@ -192,27 +200,45 @@ class Compiled:
         """
         return self._write(args).source
 
-    def _write(self, args: Sequence[Tree]) -> Program:
-        xp = self._xp or _namespace_of(args)
-        if xp is None:
-            return write(self._f, args, SCALAR, FLOATS)
-        scope = {name: getattr(xp, name) for name in ARRAY_NAMES}
-        scope |= {"inf": math.inf, "nan": math.nan}
-        return write(self._f, args, ARRAY, scope)
-
-    def _build(self, args: Sequence[Tree]) -> Function:
-        with collector_paused():
-            program = self._write(args)
-            function = program.load(f"{id(self)}-{len(self._programs)}")
-        if self._compiler is not None:
-            function = self._compiler(function)
-        return program.rebuilding(function)
-
     def _eagerly(self, args: Sequence[Tree]) -> Tree:
         kinds = map(type, flatten(args)[0])
-        if any(issubclass(kind, (Value, Symbol)) for kind in kinds):
+        if any(issubclass(kind, STRANGERS) for kind in kinds):
             return self._f(*args)
         return Graph("jit", self._f, args).result
+
+
+def _key(tree: Tree) -> Any:
+    """Return what decides which code serves a tree, hashable."""
+    kind = type(tree)
+    if isinstance(tree, dict):
+        return kind, tuple(tree), tuple(map(_key, tree.values()))
+    if not isinstance(tree, (list, tuple)):
+        return kind
+    if {float, int}.issuperset(map(type, tree)):
+        return kind, len(tree)
+    return kind, tuple(map(_key, tree))
+
+
+def _namespace_of(args: Tree) -> Any:
+    """Return the namespace of the arrays, or None for floats."""
+    for leaf in flatten(args)[0]:
+        if not isinstance(leaf, (float, int)):
+            own = getattr(leaf, "__array_namespace__", None)
+            return None if own is None else own()
+    return None
+
+
+def _is_ours(args: Sequence[Tree]) -> bool:
+    """Tell whether all numbers are floats or arrays."""
+    return all(
+        isinstance(leaf, (float, int))
+        or (_namespace_of(leaf) and not isinstance(leaf, STRANGERS))
+        for leaf in flatten(args)[0]
+    )
+
+
+STRANGERS = (Value, Symbol)
+"""Numbers that have a namespace and are no arrays."""
 
 
 def jit(
@@ -237,36 +263,3 @@ def jit(
             what is no number.
     """
     return Compiled(f, xp, compiler)
-
-
-def _key(tree: Tree) -> Any:
-    """Return what decides which code serves a tree, hashable."""
-    kind = type(tree)
-    if isinstance(tree, dict):
-        return kind, tuple(tree), tuple(map(_key, tree.values()))
-    if not isinstance(tree, (list, tuple)):
-        return kind
-    if {float, int}.issuperset(map(type, tree)):
-        return kind, len(tree)
-    return kind, tuple(map(_key, tree))
-
-
-def _is_ours(args: Sequence[Tree]) -> bool:
-    """Tell whether all numbers are floats or arrays."""
-    return not any(
-        isinstance(leaf, (Value, Symbol))
-        or (
-            not isinstance(leaf, (float, int))
-            and _namespace_of(leaf) is None
-        )
-        for leaf in flatten(args)[0]
-    )
-
-
-def _namespace_of(args: Tree) -> Any:
-    """Return the namespace of the arrays, or None for floats."""
-    for leaf in flatten(args)[0]:
-        if not isinstance(leaf, (float, int)):
-            own = getattr(leaf, "__array_namespace__", None)
-            return None if own is None else own()
-    return None

@@ -156,7 +156,13 @@ class Symbol:
             "use the methods of the number, such as x.sin()"
         )
 
-    __int__ = __index__ = __float__
+    __int__ = __float__
+
+    def __index__(self) -> NoReturn:
+        raise TracingError(
+            f"{_where_asked()}: a trace has no numbers to count by; "
+            "fix the count outside, as in jit(lambda x: f(x, 3))"
+        )
 
 
 def at(trace: Trace, place: int) -> Number:
@@ -183,6 +189,19 @@ def _method(name: str) -> Callable[[Symbol], Number]:
 
 for _name in (*NAMES, "sign"):
     setattr(Symbol, _name, _method(_name))
+
+
+def _borrowed(name: str) -> Callable[..., Number]:
+    def method(self: Symbol, *args: Number) -> Number:
+        return getattr(Value(self), name)(*args).data
+
+    method.__name__ = name
+    method.__doc__ = f"Return the {name} of the number."
+    return method
+
+
+for _name in ("relu", "leaky_relu", "silu", "gelu"):
+    setattr(Symbol, _name, _borrowed(_name))
 
 
 def _where_asked() -> str:
