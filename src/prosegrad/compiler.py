@@ -15,11 +15,10 @@ from inspect import Parameter, signature
 from typing import Any
 
 from prosegrad.derivatives import Graph, numbers_of
-from prosegrad.elementary import Number
 from prosegrad.kinds import NAMES
 from prosegrad.memory import collector_paused
 from prosegrad.operations import Trace
-from prosegrad.symbol import Symbol
+from prosegrad.symbol import Symbol, place_of
 from prosegrad.trees import Structure, Tree, flatten, paths, unflatten
 from prosegrad.value import Value
 from prosegrad.writer import ARRAY, SCALAR, Form, Writer, display, fold
@@ -82,7 +81,7 @@ def write(
     trace = Trace()
     symbols = [_symbols(trace, *pair) for pair in zip(args, names)]
     numbers, outside = numbers_of("jit", "result", f(*symbols))
-    outputs = [_place(trace, number) for number in numbers]
+    outputs = [place_of(trace, number) for number in numbers]
     writer = Writer(trace, outputs, forms, {name, *names, *taken})
     texts = [writer.texts[place][0] for place in outputs]
     shown = outside if _is_plain(outside) else _flat(len(texts))
@@ -97,14 +96,6 @@ def _symbols(trace: Trace, arg: Tree, name: str) -> Tree:
     _, structure = numbers_of("jit", name, arg)
     inputs = (trace.node("input", path) for path in paths(arg, name))
     return unflatten(structure, (Symbol(trace, i) for i in inputs))
-
-
-def _place(trace: Trace, number: Number) -> int:
-    while isinstance(number, Value):
-        number = number.data
-    if isinstance(number, Symbol):
-        return number.place
-    return trace.constant(number)
 
 
 def _flat(count: int) -> Structure:
@@ -210,7 +201,7 @@ class Compiled:
 def _key(tree: Tree) -> Any:
     """Return what decides which code serves a tree, hashable."""
     kind = type(tree)
-    if isinstance(tree, dict):
+    if kind is dict:
         return kind, tuple(tree), tuple(map(_key, tree.values()))
     if not isinstance(tree, (list, tuple)):
         return kind

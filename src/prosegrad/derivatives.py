@@ -7,7 +7,7 @@ the rest.
 """
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from prosegrad.elementary import Number
@@ -32,18 +32,52 @@ Function = Callable[..., Any]
 """A function of trees of numbers, whose result is such a tree."""
 
 
+def numbers_of(
+    name: str, role: str, tree: Tree
+) -> tuple[list[Number], Structure]:
+    """Return `flatten(tree)`, or raise if a leaf is no number."""
+    leaves, structure = flatten(tree)
+    for i, leaf in enumerate(leaves):
+        if not _is_number(leaf):
+            path = list(paths(tree))[i]
+            raise TypeError(
+                f"{name}: {role}{path} is {leaf!r} of type "
+                f"{type(leaf).__name__}, not a number"
+            )
+    return leaves, structure
+
+
+def unboxed(kind: type[Value], number: Number) -> Number:
+    """Return what is left without the boxes above a level."""
+    while isinstance(number, Value) and number._level > kind._level:
+        number = number.data
+    return number
+
+
+def lower(kind: type[Value], tree: Tree) -> Tree:
+    """Return the tree with numbers in place of Values of a level."""
+    leaves, structure = flatten(tree)
+    found = [unboxed(kind, leaf) for leaf in leaves]
+    return unflatten(
+        structure, [v.data if type(v) is kind else v for v in found]
+    )
+
+
 class Graph:
     """The graph of one call, to be walked back as often as you like.
 
     Args:
         name: Who asks; errors begin with it.
         f: The function.
-        primals: Its arguments, trees of numbers.
+        args: Its arguments.
+        argnums: The positions of those to differentiate by, which are
+            trees of numbers; all of them by default.
         has_aux: Whether `f` returns a pair, of which only the first
             member is differentiated.
 
     Attributes:
         result: What `f` returned, in plain numbers.
+        outside: The structure of the result.
         aux: The second member of the pair, in plain numbers.
 
     Raises:
@@ -54,20 +88,27 @@ class Graph:
         self,
         name: str,
         f: Function,
-        primals: Sequence[Tree],
+        args: Sequence[Tree],
+        argnums: Sequence[int] | None = None,
         has_aux: bool = False,
     ) -> None:
-        leaves, self.inside = numbers_of(name, "argument", primals)
+        self._argnums = range(len(args)) if argnums is None else argnums
+        chosen = {i: args[i] for i in self._argnums}
+        leaves, self._inside = numbers_of(name, "argument", chosen)
         with new_level(leaves) as level:
             self._kind = at_level(Value, level)
             self._inputs = [self._kind(leaf) for leaf in leaves]
-            result = f(*unflatten(self.inside, self._inputs))
+            inputs = unflatten(self._inside, self._inputs)
+            result = f(*(inputs.get(i, x) for i, x in enumerate(args)))
         result, aux = result if has_aux else (result, None)
-        self._outputs, self.outside = numbers_of(name, "result", result)
+        outputs, self.outside = numbers_of(name, "result", result)
+        self._outputs = [unboxed(self._kind, v) for v in outputs]
         self.result = lower(self._kind, result)
         self.aux = lower(self._kind, aux)
 
-    def pull(self, cotangents: Sequence[Number | None]) -> Tree:
+    def pull(
+        self, cotangents: Sequence[Number | None]
+    ) -> tuple[Tree, ...]:
         """Return the cotangents of the arguments.
 
         Args:
@@ -88,10 +129,11 @@ class Graph:
             leaf.zero_grad()
         outputs = tuple(output for output, _ in pairs)
         self._kind(0.0, outputs, "pull", _backward).backward(1)
-        return unflatten(self.inside, [v.grad for v in self._inputs])
+        found = unflatten(self._inside, [v.grad for v in self._inputs])
+        return tuple(found[i] for i in self._argnums)
 
-    def rows(self) -> list[Tree]:
-        """Return the gradient of each number of the result."""
+    def rows(self) -> list[tuple[Tree, ...]]:
+        """Return the gradients of each number of the result."""
         numbers, _ = flatten(self.result)
         rows = []
         for i, number in enumerate(numbers):
@@ -99,26 +141,6 @@ class Graph:
             unit[i] = one_like(number)
             rows.append(self.pull(unit))
         return rows
-
-
-def numbers_of(name: str, role: str, tree: Tree) -> Any:
-    """Return `flatten(tree)`, or raise if a leaf is no number."""
-    leaves, structure = flatten(tree)
-    for leaf, path in zip(leaves, paths(tree)):
-        if not _is_number(leaf):
-            raise TypeError(
-                f"{name}: {role}{path} is {leaf!r} of type "
-                f"{type(leaf).__name__}, not a number"
-            )
-    return leaves, structure
-
-
-def lower(kind: type[Value], tree: Tree) -> Tree:
-    """Return the tree with numbers in place of Values of a level."""
-    leaves, structure = flatten(tree)
-    return unflatten(
-        structure, [v.data if type(v) is kind else v for v in leaves]
-    )
 
 
 def vjp(
@@ -141,9 +163,9 @@ def vjp(
         TypeError: An argument or a result holds what is no number.
         ValueError: A cotangent has not the structure of the result.
     """
-    graph = Graph("vjp", f, primals, has_aux)
+    graph = Graph("vjp", f, primals, has_aux=has_aux)
 
-    def pull_back(cotangent: Tree) -> Tree:
+    def pull_back(cotangent: Tree) -> tuple[Tree, ...]:
         numbers, structure = numbers_of("vjp", "cotangent", cotangent)
         require_same("vjp", "cotangent", structure, graph.outside)
         return graph.pull(numbers)
@@ -161,6 +183,37 @@ def require_same(
             f"{name}: the {role} should be like {expected}, "
             f"and is like {found}"
         )
+
+
+def _positions(
+    name: str, argnums: int | Sequence[int], count: int
+) -> list[int]:
+    wanted = [argnums] if isinstance(argnums, int) else argnums
+    for position in wanted:
+        if not -count <= position < count:
+            raise ValueError(
+                f"{name}: argnums={argnums}, but the function was "
+                f"called with {count} positional arguments"
+            )
+    return [position % count for position in wanted]
+
+
+def _require_one(result: Tree, holomorphic: bool) -> None:
+    number = result
+    while isinstance(number, Value):
+        number = number.data
+    if flatten(result)[1] != LEAF or getattr(number, "shape", ()) != ():
+        problem = "use jacobian or vjp for more"
+    elif isinstance(number, bool):
+        problem = "a truth value has no slope"
+    elif not holomorphic and not _is_real_scalar(number):
+        problem = "for a complex derivative say holomorphic=True"
+    else:
+        return
+    raise TypeError(
+        f"grad: the function should return one real number, and "
+        f"returned {result!r}; {problem}"
+    )
 
 
 def value_and_grad(
@@ -184,60 +237,23 @@ def value_and_grad(
     Raises:
         TypeError: When called, if an argument or the result holds
             what is no number, or the result is not one real number.
+        ValueError: When called, if there are fewer arguments than
+            `argnums` needs.
     """
 
     @wraps(f)
     def value_and_gradient(*args: Tree, **kwargs: Any) -> Any:
-        graph = _graph("grad", f, argnums, args, kwargs, has_aux)
+        chosen = _positions("grad", argnums, len(args))
+        call = partial(f, **kwargs)
+        graph = Graph("grad", call, args, chosen, has_aux)
         _require_one(graph.result, holomorphic)
-        gradient = graph.pull([one_like(graph.result)])
+        gradient: Tree = graph.pull([one_like(graph.result)])
         if isinstance(argnums, int):
             (gradient,) = gradient
         value = (graph.result, graph.aux) if has_aux else graph.result
         return value, gradient
 
     return value_and_gradient
-
-
-def _graph(
-    name: str,
-    f: Function,
-    argnums: int | Sequence[int],
-    args: Sequence[Tree],
-    kwargs: dict[str, Any],
-    has_aux: bool = False,
-) -> Graph:
-    positions = [argnums] if isinstance(argnums, int) else argnums
-    for position in positions:
-        if not -len(args) <= position < len(args):
-            raise ValueError(
-                f"{name}: argnums={argnums}, but the function was "
-                f"called with {len(args)} positional arguments"
-            )
-
-    def of_chosen(*chosen: Tree) -> Tree:
-        everything = list(args)
-        for position, argument in zip(positions, chosen):
-            everything[position] = argument
-        return f(*everything, **kwargs)
-
-    return Graph(name, of_chosen, [args[p] for p in positions], has_aux)
-
-
-def _require_one(result: Tree, holomorphic: bool) -> None:
-    number = result
-    while isinstance(number, Value):
-        number = number.data
-    if flatten(result)[1] != LEAF or getattr(number, "shape", ()) != ():
-        problem = "use jacobian or vjp for more"
-    elif not holomorphic and not _is_real_scalar(number):
-        problem = "for a complex derivative say holomorphic=True"
-    else:
-        return
-    raise TypeError(
-        f"grad: the function should return one real number, and "
-        f"returned {result!r}; {problem}"
-    )
 
 
 def grad(
@@ -259,6 +275,7 @@ def grad(
 
     Raises:
         TypeError: As for `value_and_grad`.
+        ValueError: As for `value_and_grad`.
     """
     both = value_and_grad(f, argnums, has_aux, holomorphic)
 
@@ -286,14 +303,16 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     Raises:
         TypeError: When called, as for `vjp`.
+        ValueError: As for `value_and_grad`.
     """
 
     @wraps(f)
     def all_derivatives(*args: Tree, **kwargs: Any) -> Any:
-        graph = _graph("jacobian", f, argnums, args, kwargs)
-        rows = graph.rows()
+        chosen = _positions("jacobian", argnums, len(args))
+        graph = Graph("jacobian", partial(f, **kwargs), args, chosen)
+        rows: list[Tree] = list(graph.rows())
         if isinstance(argnums, int):
-            rows = [row[0] for row in rows]
+            rows = [row for (row,) in rows]
         return unflatten(graph.outside, rows)
 
     return all_derivatives
@@ -312,5 +331,6 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     Raises:
         TypeError: When called, as for `grad`.
+        ValueError: As for `value_and_grad`.
     """
     return jacobian(grad(f, argnums), argnums)

@@ -18,7 +18,7 @@ from prosegrad.derivatives import (
 from prosegrad.elementary import Number
 from prosegrad.levels import new_level
 from prosegrad.trees import Tree, unflatten
-from prosegrad.value import Value, at_level, one_like
+from prosegrad.value import Value, at_level, namespace, one_like
 
 
 class Dual(Value):
@@ -32,6 +32,7 @@ class Dual(Value):
     """
 
     __slots__ = ("tangent",)
+    _level = 1
 
     def __init__(
         self,
@@ -102,25 +103,25 @@ def jvp(
     """
     numbers, inside = numbers_of("jvp", "primals", tuple(primals))
     speeds, found = numbers_of("jvp", "tangents", tuple(tangents))
-    require_same("jvp", "tangents", found, inside)
+    require_same("jvp", "tangent", found, inside)
     with new_level([*numbers, *speeds]) as level:
         kind = at_level(Dual, level)
         inputs = [kind(number) for number in numbers]
         for dual, speed in zip(inputs, speeds):
             dual.tangent = speed
         result = f(*unflatten(inside, inputs))
-    result, *aux = result if has_aux else (result,)
+    result, aux = result if has_aux else (result, None)
     outputs, outside = numbers_of("jvp", "result", result)
     moves = [_tangent(kind, output) for output in outputs]
-    aux = [lower(kind, tree) for tree in aux]
-    return lower(kind, result), unflatten(outside, moves), *aux
+    both = (lower(kind, result), unflatten(outside, moves))
+    return (*both, lower(kind, aux)) if has_aux else both
 
 
 def _tangent(kind: type[Dual], output: Number) -> Number:
     if type(output) is kind and output.tangent is not None:
         return output.tangent
     number = output.data if type(output) is kind else output
-    return 0 * one_like(number)
+    return namespace(number).zeros_like(number)
 
 
 def hvp(
@@ -128,8 +129,8 @@ def hvp(
 ) -> Tree:
     """Return the Hessian of `f` times the tangents.
 
-    Forward mode over reverse mode: about as much work as two
-    gradients, however many arguments there are (Pearlmutter 1994).
+    Forward mode over reverse mode: a few times the work of a
+    gradient, however many arguments there are (Pearlmutter 1994).
 
     Args:
         f: A function of trees of numbers that returns one number.

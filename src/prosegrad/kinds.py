@@ -8,16 +8,53 @@ where their functions are. The derivatives are those of every number.
 import cmath
 import math
 from collections.abc import Callable
-from decimal import Decimal, Overflow, localcontext
+from decimal import Decimal, Overflow, getcontext, localcontext
 from functools import cache
 from numbers import Number as PythonNumber
 from typing import Any
 
 from prosegrad import elementary
-from prosegrad.elementary import Number
+from prosegrad.elementary import Number, _is_complex
 from prosegrad.value import find_namespace
 
 Function = Callable[[Any], Any]
+
+NAMES = ["exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan"]
+NAMES += ["asin", "acos", "atan", "sinh", "cosh", "tanh"]
+"""The functions of one number that the rules ask for."""
+
+
+def _named(name: str, function: Function) -> Function:
+    """Return the function, with errors that name it and `x`."""
+
+    def call(x: Number, /) -> Number:
+        try:
+            y = function(x)
+        except (OverflowError, Overflow):
+            raise OverflowError(
+                f"{name}({x!r}): the result is too large"
+            ) from None
+        except (ArithmeticError, ValueError):
+            y = None
+        if y is None or _is_no_answer(y, x):
+            raise ValueError(
+                f"{name}({x!r}): the function has no value there"
+            )
+        return y
+
+    return call
+
+
+_INFINITE = (math.inf, -math.inf)
+
+
+def _is_no_answer(y: Number, x: Number) -> bool:
+    """Tell whether a function has failed and not said so."""
+    return (
+        elementary.turned_complex(y, x)
+        or (y in _INFINITE and x not in _INFINITE)
+        or (y != y and x == x)
+    )
 
 
 class Functions:
@@ -58,31 +95,43 @@ class Functions:
 
     def softplus(self, x: Number) -> Number:
         """Return `log(1 + exp(x))` without overflow."""
-        z = self.log1p(self.exp(-x if x.real >= 0 else x))
-        return x + z if x.real >= 0 else z
+        z = self.log1p(self.exp(-x if x >= 0 else x))
+        return x + z if x >= 0 else z
 
 
-def _named(name: str, function: Function) -> Function:
-    def call(x: Number, /) -> Number:
-        try:
-            y = function(x)
-        except (OverflowError, Overflow):
-            raise OverflowError(
-                f"{name}({x!r}): the result is too large"
-            ) from None
-        except (ArithmeticError, ValueError):
-            y = None
-        if y is None or elementary.turned_complex(y, x):
-            raise ValueError(
-                f"{name}({x!r}): the function has no value there"
-            )
-        return y
+def _near_x(function: Function) -> Function:
+    """Give a function that is nearly `x` near 0 digits enough."""
+
+    def call(x: Decimal) -> Decimal:
+        lost = max(0, -x.adjusted())
+        if lost > getcontext().prec:
+            return +x
+        with localcontext() as context:
+            context.prec += 5 + lost
+            y: Decimal = function(x)
+        return +y
 
     return call
 
 
-NAMES = ["exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan"]
-NAMES += ["asin", "acos", "atan", "sinh", "cosh", "tanh"]
+def _decimal_tanh(x: Decimal) -> Decimal:
+    z = (-2 * abs(x)).exp()  # between 0 and 1
+    return ((1 - z) / (1 + z)).copy_sign(x)
+
+
+DECIMAL = Functions(
+    "decimals",
+    {
+        "exp": Decimal.exp,
+        "log": Decimal.ln,
+        "sqrt": Decimal.sqrt,
+        "expm1": _near_x(lambda x: x.exp() - 1),
+        "log1p": _near_x(lambda x: (1 + x).ln()),
+        "sinh": _near_x(lambda x: (x.exp() - (-x).exp()) / 2),
+        "cosh": lambda x: (x.exp() + (-x).exp()) / 2,
+        "tanh": _near_x(_decimal_tanh),
+    },
+)
 
 
 def _complex_expm1(z: complex) -> complex:
@@ -97,18 +146,41 @@ def _complex_expm1(z: complex) -> complex:
 
 
 def _complex_log1p(z: complex) -> complex:
+    """Return `log(1 + z)`, exact near 0."""
     x, y = z.real, z.imag
+    if abs(z) > 0.5:
+        return cmath.log(complex(1 + x, y))
     real = math.log1p(x * (2 + x) + y * y) / 2
     return complex(real, math.atan2(y, 1 + x))
 
 
-def _complex_sign(z: complex) -> complex:
-    raise TypeError(
-        f"abs({z!r}): the absolute value has no complex derivative"
-    )
+class ComplexFunctions(Functions):
+    """The functions of a kind of number that has no order."""
+
+    def sign(self, z: Number) -> Number:
+        """Refuse: this would be the slope of the absolute value."""
+        raise TypeError(
+            f"abs({z!r}): the absolute value has no complex derivative"
+        )
+
+    def maximum(self, x: Number, y: Number) -> Number:
+        """Refuse: neither is the larger."""
+        raise TypeError(
+            f"maximum({x!r}, {y!r}): complex numbers have no order"
+        )
+
+    def minimum(self, x: Number, y: Number) -> Number:
+        """Refuse: neither is the smaller."""
+        raise TypeError(
+            f"minimum({x!r}, {y!r}): complex numbers have no order"
+        )
+
+    def softplus(self, z: Number) -> Number:
+        """Return the principal value of `log(1 + exp(z))`."""
+        return self.log1p(self.exp(z))
 
 
-COMPLEX = Functions(
+COMPLEX = ComplexFunctions(
     "complex numbers",
     {
         name: getattr(cmath, name)
@@ -117,48 +189,21 @@ COMPLEX = Functions(
     }
     | {"expm1": _complex_expm1, "log1p": _complex_log1p},
 )
-COMPLEX.sign = _complex_sign
-
-
-def _more_digits(function: Function) -> Function:
-    """Compute with so many digits that a small `x` loses none."""
-
-    def call(x: Decimal) -> Decimal:
-        with localcontext() as context:
-            context.prec += 5 + max(0, -2 * x.adjusted())
-            y: Decimal = function(x)
-        return +y
-
-    return call
-
-
-DECIMAL = Functions(
-    "decimals",
-    {
-        "exp": Decimal.exp,
-        "log": Decimal.ln,
-        "sqrt": Decimal.sqrt,
-        "expm1": _more_digits(lambda x: x.exp() - 1),
-        "log1p": _more_digits(lambda x: (1 + x).ln()),
-        "sinh": _more_digits(lambda x: (x.exp() - (-x).exp()) / 2),
-        "cosh": _more_digits(lambda x: (x.exp() + (-x).exp()) / 2),
-        "tanh": _more_digits(lambda x: 1 - 2 / ((2 * x).exp() + 1)),
-    },
-)
 
 
 @cache
-def _of_context(context: Any) -> Functions:
+def _of_context(context: Any, is_complex: bool) -> Functions:
+    kind = ComplexFunctions if is_complex else Functions
     functions = {name: getattr(context, name) for name in NAMES}
-    return Functions("this context", functions)
+    return kind("mpmath's numbers", functions)
 
 
 def _of_number(x: Number) -> Any:
-    """Mpmath's numbers know their context, and it has the functions."""
-    context = getattr(x, "context", None)
-    return elementary if context is None else _of_context(context)
+    context = getattr(x, "context", None)  # mpmath's numbers have it
+    if context is not None:
+        return _of_context(context, _is_complex(x))
+    return COMPLEX if _is_complex(x) else elementary
 
 
-find_namespace.register(complex, lambda x: COMPLEX)
 find_namespace.register(Decimal, lambda x: DECIMAL)
 find_namespace.register(PythonNumber, _of_number)

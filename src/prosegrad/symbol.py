@@ -172,6 +172,13 @@ def at(trace: Trace, place: int) -> Number:
     return Symbol(trace, place)
 
 
+def place_of(trace: Trace, x: Number) -> int:
+    """Return the place of a result: a Symbol, or a known number."""
+    while isinstance(x, Value):
+        x = x.data
+    return x.place if isinstance(x, Symbol) else trace.constant(x)
+
+
 def _is_constant(x: Any) -> bool:
     if isinstance(x, Symbol):
         raise TracingError(f"{x!r} is from another trace")

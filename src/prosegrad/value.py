@@ -215,7 +215,7 @@ class Value:
         def _backward(grad: Number) -> None:
             self.grad += grad * namespace(x).sign(x)
 
-        return Value(abs(x), (self,), "abs", _backward)
+        return type(self)(abs(x), (self,), "abs", _backward)
 
     def __eq__(self, other: object) -> Any:
         return self.data == _data(other)
