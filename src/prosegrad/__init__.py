@@ -24,6 +24,7 @@ from prosegrad.losses import (
 from prosegrad.memory import collector_paused
 from prosegrad.nn import MLP, Layer, Module, Neuron
 from prosegrad.optim import SGD, Adam, Optimiser
+from prosegrad.packing import batch_mean
 from prosegrad.saving import load_parameters, save_parameters
 from prosegrad.stepping import Walk, step_through
 from prosegrad.symbol import TracingError
@@ -44,6 +45,7 @@ __all__ = [
     "TracingError",
     "Value",
     "Walk",
+    "batch_mean",
     "batches",
     "collector_paused",
     "cross_entropy",
