@@ -421,12 +421,22 @@ def test_a_complex_number_moves_too() -> None:
 # --- one inside another
 
 
+@pytest.mark.parametrize("value_first", [True, False])
+def test_a_value_is_a_constant_beside_a_dual(value_first: bool) -> None:
+    """Both made by hand; the order does not matter."""
+    x, c = moving(Fraction(3), 1), Value(Fraction(2))
+    product = c * x if value_first else x * c
+
+    assert (product.data, product.tangent) == (6, 2)
+    assert c.grad == 0
+
+
 def test_a_dual_in_a_dual_has_a_second_derivative() -> None:
     inner = moving(Fraction(2), 1)
     outer = moving(inner, 1)
     cube = outer**3
 
-    assert type(outer) is at_level(Dual, 1)
+    assert type(outer) is at_level(Dual, 2)
     assert (cube.data.data, cube.data.tangent) == (8, 12)
     assert (cube.tangent.data, cube.tangent.tangent) == (12, 12)
 

@@ -10,6 +10,12 @@ const WORKER = new URL("run-worker.js", import.meta.url);
 // What pages import and no browser has: such a block says so, and is not run.
 const ABSENT =
   /^\s*(?:import|from)\s+(numpy|matplotlib|sklearn|autograd|torch|jax|tests|hypothesis|micrograd|threading|subprocess)\b/m;
+// Names at the left edge of a block: what it makes for the blocks below.
+const BOUND =
+  /^(?:(?:def|class)\s+(\w+)|(?:from\s+\S+\s+)?import\s+(?:\(([^)]*)\)|([\w ,]+))|((?:\w+,\s*)*\w+)\s*=(?!=))/gm;
+// Names that a block makes for itself, at any depth.
+const LOCAL =
+  /(?:\bdef\s+\w+\(|\blambda\s+|\bfor\s+|^\s*)((?:\w+,\s*)*\w+)\s*(?:[,:)]|\bin\b|=(?!=))/gm;
 // What a block needs beside our package, by the names in it.
 const NEEDS = {
   graphviz: /\b(render_svg|step_through)\b/,
@@ -20,6 +26,29 @@ const NEEDS = {
 let worker = null; // the thread, once started
 let answer = null; // settles when the thread has done what it was asked
 let running = null; // the block that was clicked, while it or one above it runs
+
+const present = new Set(); // names that the blocks above can make here
+const missing = new Map(); // names that they cannot, and what that would need
+
+// Return what a block needs that the browser has not, itself or by the names
+// that a block above it would have made.
+function lacking(code) {
+  const names = (matches) =>
+    [...matches].flatMap(([, ...found]) =>
+      found.find(Boolean).split(",").map((n) => n.trim().split(/\s+as\s+/).at(-1)),
+    );
+  const own = new Set(names(code.matchAll(LOCAL)));
+  const uses = ([name]) =>
+    !own.has(name) && new RegExp(`\\b${name}\\b`).test(code);
+  const found = ABSENT.exec(code)?.[1] ?? [...missing].find(uses)?.[1];
+  for (const name of names(code.matchAll(BOUND))) {
+    if (name.length < 2) continue; // too often a letter in another word
+    if (!found) present.add(name);
+    else if (!present.has(name)) missing.set(name, found);
+    if (!found) missing.delete(name);
+  }
+  return found;
+}
 
 class Block {
   constructor(box, number) {
@@ -32,7 +61,7 @@ class Block {
     this.raises = box.dataset.raises ?? "";
     box.id ||= `block-${number}`;
     this.expected = expected(box);
-    this.absent = ABSENT.exec(this.printed)?.[1];
+    this.absent = lacking(this.printed);
     this.ran = false;
     this.addBar();
   }

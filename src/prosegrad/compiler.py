@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
 from inspect import Parameter, signature
+from itertools import count
 from typing import Any
+from weakref import finalize
 
 from prosegrad.derivatives import Graph, numbers_of
 from prosegrad.kinds import NAMES
@@ -42,17 +44,21 @@ class Program:
     scope: dict[str, Any]
     outside: Structure
 
-    def load(self, label: str) -> Function:
+    def load(self) -> Function:
         """Return the function. Tracebacks show its lines."""
-        file = f"<jit {self.name} {label}>"
+        file = f"<jit {self.name} {next(_loaded)}>"
         lines = self.source.splitlines(keepends=True)
         linecache.cache[file] = (len(self.source), None, lines, file)
         scope = dict(self.scope)
         exec(compile(self.source, file, "exec"), scope)
         function: Function = scope[self.name]
+        finalize(function, linecache.cache.pop, file, None)
         if _is_plain(self.outside):
             return function
         return lambda *args: unflatten(self.outside, function(*args))
+
+
+_loaded = count()
 
 
 def _is_plain(structure: Structure) -> bool:
@@ -167,7 +173,7 @@ class Compiled:
     def _build(self, args: Sequence[Tree]) -> Function:
         with collector_paused():
             program = self._write(args)
-            code = program.load(f"{id(self)}-{len(self._programs)}")
+            code = program.load()
         return self._compiler(code) if self._compiler else code
 
     def _write(self, args: Sequence[Tree]) -> Program:

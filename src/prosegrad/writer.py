@@ -127,8 +127,7 @@ class Writer:
         if op == "constant":
             self.texts[place] = self._literal(place)
         elif op == "input":
-            (path,) = operands
-            self._put(place, path, ATOM, _identifier(path))
+            self._put_input(place, *operands)
         else:
             self._put(place, *self._expression(op, operands))
 
@@ -142,6 +141,12 @@ class Writer:
         name = self._new_name(name or next(self._names))
         self.lines.append(f"{name} = {text}")
         self.texts[place] = name, ATOM
+
+    def _put_input(self, place: int, path: str) -> None:
+        if path.isidentifier():
+            self.texts[place] = path, ATOM
+        else:
+            self._put(place, path, ATOM, _identifier(path))
 
     def _new_name(self, name: str) -> str:
         while name in self._taken:
