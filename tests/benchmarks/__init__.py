@@ -1,1 +1,1 @@
-"""Benchmarks against micrograd: `python -m tests.benchmarks`."""
+"""Benchmarks beside our peers: `python -m tests.benchmarks`."""

@@ -1,19 +1,18 @@
-"""Time prosegrad beside micrograd and print a table.
+"""Time prosegrad beside its peers and print tables.
 
-    python -m tests.benchmarks            print the table
-    python -m tests.benchmarks --write    and put it on the book's page
+    python -m tests.benchmarks                      print the tables
+    python -m tests.benchmarks engine               one part of them
+    python -m tests.benchmarks --write              and put them on the book's page
 
-The two libraries take turns, in random order; a ratio is the median of the
-ratios of neighbouring runs, so a machine that slows down slows both.
+The contenders take turns, in random order; a ratio is the median of the
+ratios of the same rounds, so a machine that slows down slows all.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import subprocess
-import sys
+from importlib.metadata import PackageNotFoundError, version
 from math import isnan
 from pathlib import Path
 from statistics import median
@@ -21,6 +20,9 @@ from typing import Any
 
 from tests.records import circumstances, put_on_page
 
+from . import gradients
+from .contenders import CONTENDERS
+from .processes import Worker
 from .workloads import OPERATIONS
 
 PAGE = Path("docs/about/benchmarks.md")
@@ -38,27 +40,6 @@ ROWS = [
 ]
 CHAINS = (10**3, 10**4, 10**5, 10**6)
 SCALE = {"µs": 1e6, "µs/op": 1e6, "ms": 1e3}
-
-
-class Worker:
-    """A library in a process of its own."""
-
-    def __init__(self, library: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.worker", library],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, **request: Any) -> Any:
-        assert self.process.stdin
-        assert self.process.stdout
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
-
-    def close(self) -> None:
-        self.process.communicate()
 
 
 def pairs(workers: dict[str, Worker], row: tuple[Any, ...], rounds: int) -> Any:
@@ -120,25 +101,76 @@ def chains(workers: dict[str, Worker], rounds: int) -> str:
     return "\n".join(lines)
 
 
+def engine(rounds: int) -> str:
+    """Return what was measured beside micrograd."""
+    workers = {name: Worker(name) for name in LIBRARIES}
+    parts = [
+        circumstances("micrograd") + f", medians of {rounds} interleaved rounds.",
+        comparison(workers, rounds),
+        chains(workers, max(1, rounds // 4)),
+    ]
+    for worker in workers.values():
+        worker.close()
+    return "\n\n".join(parts)
+
+
+def peers(rounds: int) -> str:
+    """Return what was measured beside everything that computes gradients."""
+    from . import costs
+
+    functions, trainings = gradients.FUNCTION_TITLES, gradients.TRAINING_TITLES
+    both = functions | trainings
+    contest = gradients.run(list(CONTENDERS), list(both), rounds)
+    derivatives, compiling, compiler_targets = costs.measure(rounds)
+    for name, reason in contest.missing.items():
+        print(f"left out: {name}: {reason}")
+    parts = [
+        circumstances(*installed()) + f", medians of {rounds} interleaved rounds."
+        " In brackets, the ratio to the plain Python function in the first table,"
+        " and to NumPy by hand in the second; the third is the time until the"
+        " first result.",
+        *[f"Left out: {name}, {why}." for name, why in contest.missing.items()],
+        gradients.timings(contest, functions, to="plain"),
+        gradients.timings(contest, trainings, to="numpy"),
+        gradients.waiting(contest, both),
+        "Further derivatives, eager and compiled:",
+        derivatives,
+        "The compiler's own time, for chains of growing length:",
+        compiling,
+        "What we set out to reach:",
+        gradients.targets(contest, compiler_targets),
+    ]
+    return "\n\n".join(parts)
+
+
+def installed() -> list[str]:
+    """Return those of our peers that are here."""
+    found = []
+    for name in ("micrograd", "casadi", "jax", "autograd", "torch", "numba", "numpy"):
+        try:
+            version(name)
+        except PackageNotFoundError:
+            continue
+        found.append(name)
+    return found
+
+
+# The part and the name of its marks on the page.
+PARTS = {"engine": (engine, ""), "gradients": (peers, "gradients")}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; or all")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--write", action="store_true", help="update the page")
     options = parser.parse_args()
-    workers = {name: Worker(name) for name in LIBRARIES}
-    text = "\n\n".join(
-        [
-            circumstances("micrograd")
-            + f", medians of {options.rounds} interleaved rounds.",
-            comparison(workers, options.rounds),
-            chains(workers, max(1, options.rounds // 4)),
-        ]
-    )
-    for worker in workers.values():
-        worker.close()
-    print(text)
-    if options.write:
-        put_on_page(PAGE, text)
+    for part in options.parts or PARTS:
+        measure, name = PARTS[part]
+        text = measure(options.rounds)
+        print(text, end="\n\n")
+        if options.write:
+            put_on_page(PAGE, text, name)
 
 
 if __name__ == "__main__":

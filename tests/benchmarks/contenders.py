@@ -10,7 +10,6 @@ there, so a library that is not installed leaves out no other.
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -191,7 +190,7 @@ def eager() -> Builders:
 
 
 def compiled() -> Builders:
-    """`jit`, the code run by Python itself; the moons batch by NumPy."""
+    """`jit`, the code run by Python itself; the moons step by `batch_mean`."""
     from prosegrad import jit, value_and_grad
 
     def of_function(f: Function) -> Run:
@@ -207,37 +206,43 @@ def compiled() -> Builders:
 
 
 def loss_and_slopes_of_point(t: Training) -> Any:
-    """Return the function of (network, x, target) for one point."""
+    """Return a function of (parameters, x, target), for one point.
+
+    The parameters are one list, and so are the slopes.
+    """
     from prosegrad import dot, value_and_grad
 
-    def loss(network: Network, x: Any, target: Any) -> Any:
-        score = t.score(network, x, relu_of_value, dot)
+    shape = t.network()
+
+    def loss(parameters: Any, x: Any, target: Any) -> Any:
+        score = t.score(nested(shape, parameters), x, relu_of_value, dot)
         return t.loss_of_point(score, target, relu_of_value)
 
     return value_and_grad(loss)
 
 
 def batch_in_numpy(t: Training) -> Run:
-    """The loss of a point, compiled; each number of the point an array."""
-    import numpy as np
-    from prosegrad import jit
+    """The loss of a point, packed into matrix products over the batch."""
+    from prosegrad import batch_mean
 
-    both = jit(loss_and_slopes_of_point(t))
-    columns, targets = list(np.array(t.points).T), np.array(t.targets)
-    shape = t.network()
+    np = module("numpy")
+
+    both = batch_mean(loss_and_slopes_of_point(t), (None, 0, 0))
+    points, targets = np.array(t.points), np.array(t.targets)
 
     def step(parameters: Any) -> Any:
-        losses, slopes = both(nested(shape, parameters.tolist()), columns, targets)
-        gradient = np.array(list(numbers_in(slopes))).mean(axis=1) + 2e-4 * parameters
-        loss = losses.mean() + 1e-4 * (parameters @ parameters)
+        loss, slopes = both(parameters, points, targets)
+        gradient = slopes + 2e-4 * parameters
+        loss = loss + 1e-4 * (parameters @ parameters)
         return loss, parameters - t.rate * gradient
 
-    return Descent(t, np.array(t.parameters), step).run()
+    return Descent(t, np.array(t.parameters), step).run(list)
 
 
 def nested(shape: Network, numbers: list[float]) -> Network:
     """Return the numbers in the lists of a network."""
-    found, i = [], 0
+    found: list[Any] = []
+    i = 0
     for layer in shape:
         found.append([])
         for n in layer:
@@ -257,15 +262,12 @@ def numba_tuples() -> Builders:
         point = tuple(f.point)
         return Run(lambda: both(point), pair)
 
-    def of_training(t: Training) -> Run:
-        if t.hinge:
-            raise NotImplementedError("see numba_arrays")
+    def of_xor() -> Run:
+        t = TRAININGS["xor"]
         step = jit(partial(whole_step, t), compiler=njit)
         return Descent(t, t.network(tuple), step).run()
 
-    found = builders(of_function, of_training)
-    del found["moons"]
-    return found
+    return builders(of_function) | {"xor": of_xor}
 
 
 def straight_line(f: Callable[..., Any], *args: Any) -> Any:
@@ -284,8 +286,9 @@ def straight_line(f: Callable[..., Any], *args: Any) -> Any:
 
 def numba_arrays() -> Builders:
     """The code that `jit` writes under `numba.njit`, called with arrays."""
-    import numpy as np
     from prosegrad import value_and_grad
+
+    np = module("numpy")
 
     njit = module("numba").njit
 
@@ -295,17 +298,12 @@ def numba_arrays() -> Builders:
         return Run(lambda: both(point), pair)
 
     def of_training(t: Training) -> Run:
-        shape = t.network()
-
-        def flat(parameters: Any, x: Any, target: Any) -> Any:
-            both = loss_and_slopes_of_point(t)
-            value, slopes = both(nested(shape, parameters), x, target)
-            return value, tuple(numbers_in(slopes))
-
-        args = (t.parameters, t.points[0], t.targets[0])
-        of_point = njit(straight_line(flat, *args))
+        # A tuple of slopes: Numba makes one on the stack, and a list not.
+        args = (tuple(t.parameters), t.points[0], t.targets[0])
+        of_point = njit(straight_line(loss_and_slopes_of_point(t), *args))
         points, targets = np.array(t.points), np.array(t.targets)
         share, shrink = (1 / len(points), 1e-4) if t.hinge else (1.0, 0.0)
+        rate = t.rate
 
         def step(parameters: Any) -> Any:
             loss, gradient = 0.0, np.zeros_like(parameters)
@@ -316,9 +314,9 @@ def numba_arrays() -> Builders:
                     gradient[k] += slopes[k]
             loss = loss * share + shrink * (parameters * parameters).sum()
             gradient = gradient * share + 2 * shrink * parameters
-            return loss, parameters - t.rate * gradient
+            return loss, parameters - rate * gradient
 
-        return Descent(t, np.array(t.parameters), njit(step)).run()
+        return Descent(t, np.array(t.parameters), njit(step)).run(list)
 
     return builders(of_function, of_training)
 
@@ -379,7 +377,7 @@ def casadi_step(ca: Any, t: Training) -> Any:
 
 
 def casadi_call() -> Builders:
-    import numpy as np
+    np = module("numpy")
 
     ca = module("casadi")
 
@@ -402,36 +400,38 @@ def read_casadi(result: Any) -> list[float]:
 
 def casadi_buffers() -> Builders:
     """CasADi's way to call a function without a copy or an allocation."""
-    import numpy as np
+    np = module("numpy")
 
     ca = module("casadi")
 
-    def buffered(function: Any, point: Any) -> Any:
-        buffer, call = function.buffer()
-        value, vector = np.zeros(1), np.zeros(len(point))
-        buffer.set_arg(0, memoryview(point))
-        buffer.set_res(0, memoryview(value))
-        buffer.set_res(1, memoryview(vector))
-        # What the buffer does not keep alive.
-        return call, value, vector, (function, buffer)
-
     def of_function(f: Function) -> Run:
-        point = np.array(f.point)
-        call, value, gradient, _alive = buffered(casadi_function(ca, f), point)
-        return Run(call, lambda _: [*value.tolist(), *gradient, *_alive[2:]])
+        both = Buffered(casadi_function(ca, f), np.array(f.point))
+        return Run(both.call, lambda _: [both.value[0], *both.vector])
 
     def of_training(t: Training) -> Run:
-        point = np.array(t.parameters)
-        call, value, new, _alive = buffered(casadi_step(ca, t), point)
+        both = Buffered(casadi_step(ca, t), np.array(t.parameters))
 
         def step(parameters: Any) -> Any:
-            call()
-            parameters[:] = new
-            return value[0], (parameters, *_alive[2:])[0]
+            both.call()
+            parameters[:] = both.vector
+            return both.value[0], parameters
 
-        return Descent(t, point, step).run()
+        return Descent(t, both.point, step).run(list)
 
     return builders(of_function, of_training)
+
+
+class Buffered:
+    """A CasADi function that reads and writes the same memory each time."""
+
+    def __init__(self, function: Any, point: Any) -> None:
+        np = module("numpy")
+
+        self.point, self.value, self.vector = point, np.zeros(1), np.zeros(len(point))
+        self.buffer, self.call = function.buffer()
+        self.buffer.set_arg(0, memoryview(self.point))
+        self.buffer.set_res(0, memoryview(self.value))
+        self.buffer.set_res(1, memoryview(self.vector))
 
 
 def jax() -> Builders:
@@ -451,13 +451,14 @@ def jax() -> Builders:
             relu = library.nn.relu
             return t.loss_of_arrays(layers, points, targets, relu)
 
-        @library.jit
         def step(layers: Any) -> Any:
             value, slopes = library.value_and_grad(loss)(layers)
             return value, library.tree.map(lambda p, s: p - t.rate * s, layers, slopes)
 
+        jitted = library.jit(step)
+
         def finished(layers: Any) -> Any:
-            return library.block_until_ready(step(layers))
+            return library.block_until_ready(jitted(layers))
 
         return Descent(t, t.layers(jnp), finished).run(numbers_of_layers)
 
@@ -541,7 +542,7 @@ def plain_layers(t: Training) -> Any:
 
 def numpy() -> Builders:
     """Value and gradient as one writes them with a pencil, on arrays."""
-    import numpy as np
+    np = module("numpy")
 
     def of_function(f: Function) -> Run:
         point = np.array(f.point)
@@ -595,7 +596,7 @@ CONTENDERS: dict[str, tuple[str, Callable[[], Builders]]] = {
     "torch": ("PyTorch, eager", torch),
     "numpy": ("NumPy, written by hand", numpy),
 }
-"""Titles and makers. A plain function has no gradient to compare."""
+"""Titles and makers."""
 
 
 def main() -> None:
@@ -603,8 +604,7 @@ def main() -> None:
     try:
         timer = Timer(make())
     except ImportError as error:
-        print(json.dumps({"missing": str(error)}), flush=True)
-        return
+        timer = Timer({}, str(error))
     timer.serve(sys.stdin)
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import reduce
 from operator import mul
 from typing import Any
 
 
 def rosenbrock(x: Any) -> Any:
-    return sum(100 * (b - a**2) ** 2 + (1 - a) ** 2 for a, b in zip(x, x[1:]))
+    # As on the book's pages.
+    pairs = zip(x, x[1:])  # noqa: RUF007
+    return sum(100 * (b - a**2) ** 2 + (1 - a) ** 2 for a, b in pairs)
 
 
 def rosenbrock_of_array(x: Any, xp: Any) -> Any:
@@ -84,30 +86,30 @@ class Function:
     point: list[float]
 
 
-def _function(title: str, n: int, low: float, high: float, *forms: Any) -> Function:
+def _point(n: int, low: float, high: float) -> list[float]:
     rng = random.Random(n)
-    point = [rng.uniform(low, high) for _ in range(n)]
-    return Function(f"{title}, n = {n}", *forms, point)
+    return [rng.uniform(low, high) for _ in range(n)]
 
 
-_rosenbrock = partial(_function, "Rosenbrock")
-_product = partial(_function, "product")
-ROSENBROCK = (
-    *(-2.0, 2.0),
-    *(rosenbrock, rosenbrock_of_array),
-    *(rosenbrock_by_hand, rosenbrock_by_hand_of_array),
-)
-PRODUCT = (
-    *(0.8, 1.2),
-    *(product, product_of_array),
-    *(product_by_hand, product_by_hand_of_array),
-)
-FUNCTIONS: dict[str, Function] = {
-    "rosenbrock_10": _rosenbrock(10, *ROSENBROCK),
-    "rosenbrock_100": _rosenbrock(100, *ROSENBROCK),
-    "product_10": _product(10, *PRODUCT),
-    "product_100": _product(100, *PRODUCT),
-}
+FUNCTIONS: dict[str, Function] = {}
+for _n in (10, 100):
+    FUNCTIONS[f"rosenbrock_{_n}"] = Function(
+        f"Rosenbrock, n = {_n}",
+        rosenbrock,
+        rosenbrock_of_array,
+        rosenbrock_by_hand,
+        rosenbrock_by_hand_of_array,
+        _point(_n, -2.0, 2.0),
+    )
+for _n in (10, 100):
+    FUNCTIONS[f"product_{_n}"] = Function(
+        f"product, n = {_n}",
+        product,
+        product_of_array,
+        product_by_hand,
+        product_by_hand_of_array,
+        _point(_n, 0.8, 1.2),
+    )
 
 Network = Any
 """The parameters: layers of neurons, each the weights and then the bias."""
@@ -184,9 +186,9 @@ class Training:
         penalty = sum((w * w).sum() + (b * b).sum() for w, b in layers)
         return relu(1.0 - targets * score).mean() + 1e-4 * penalty
 
-    def gradient(self, losses: Sequence[float]) -> list[float]:
+    def gradient(self, parameters: Sequence[float]) -> list[float]:
         """Return the gradient that led from our parameters to these."""
-        pairs = zip(self.parameters, losses, strict=True)
+        pairs = zip(self.parameters, parameters, strict=True)
         return [(old - new) / self.rate for old, new in pairs]
 
 

@@ -78,17 +78,26 @@ def timed(step: Callable[[], Any], repeat: int) -> float:
 class Timer:
     """The child's side: builds a run when it is first asked for."""
 
-    def __init__(self, builders: dict[str, Callable[[], Run]]) -> None:
+    def __init__(
+        self, builders: dict[str, Callable[[], Run]], missing: str = ""
+    ) -> None:
         self.builders = builders
+        self.missing = missing
         self.runs: dict[str, tuple[Run, int]] = {}
 
     def build(self, name: str) -> dict[str, Any]:
-        """Return what the first step gave and after how long."""
+        """Return what the first step gave and after how long.
+
+        A library that cannot do this is left out, and says why.
+        """
         start = perf_counter()
-        run = self.builders[name]()
-        first = run.step()
-        ready = perf_counter() - start
-        numbers = run.read(first)
+        try:
+            run = self.builders[name]()
+            first = run.step()
+            ready = perf_counter() - start
+            numbers = run.read(first)
+        except Exception as error:
+            return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
         once = timed(run.step, 2)
         repeat = max(1, round(SAMPLE / once))
         self.runs[name] = run, repeat
@@ -114,5 +123,5 @@ class Timer:
             elif "time" in request:
                 answer = self.time(request["time"])
             else:
-                answer = {"names": list(self.builders)}
+                answer = {"names": list(self.builders), "missing": self.missing}
             print(json.dumps(answer), flush=True)

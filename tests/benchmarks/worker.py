@@ -9,10 +9,10 @@ import gc
 import json
 import sys
 from contextlib import nullcontext
-from time import perf_counter
 from typing import Any
 
 from . import workloads
+from .processes import timed
 from .workloads import Engine, Step
 
 
@@ -28,13 +28,6 @@ def engine(name: str) -> Engine:
         return prosegrad.MLP(n_inputs, sizes, activation="relu")
 
     return Engine(name, prosegrad.Value, mlp, prosegrad.collector_paused)
-
-
-def timed(step: Step, repeat: int) -> float:
-    start = perf_counter()
-    for _ in range(repeat):
-        step()
-    return (perf_counter() - start) / repeat
 
 
 def measure(request: dict[str, Any], library: Engine, steps: dict[str, Step]) -> Any:
