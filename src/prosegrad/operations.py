@@ -40,7 +40,8 @@ class Trace:
         """Return the place of a constant; integers become floats."""
         key: Any = id(value)
         if isinstance(value, (float, int)):
-            if isinstance(value, float) or abs(value) < 2**53:
+            small = type(value) is int and abs(value) < 2**53
+            if isinstance(value, float) or small:
                 value = float(value)
             key = (type(value), value, math.copysign(1.0, value))
         place = self.node("constant", key)

@@ -386,13 +386,13 @@ class Value:
         """Return the larger; a tie gives each side half the slope."""
         if type(other) is not type(self):
             self, other = lift(self, other)
-        x, y, xp = self.data, other.data, namespace(self.data)
+        x, y = self.data, other.data
 
         def _backward(grad: Number) -> None:
-            self.grad += _share(x < y, x == y, grad, xp)
-            other.grad += _share(x > y, x == y, grad, xp)
+            self.grad += _share(x < y, x == y, grad)
+            other.grad += _share(x > y, x == y, grad)
 
-        largest = xp.maximum(x, y)
+        largest = _larger(x, y)
         return type(self)(largest, (self, other), "max", _backward)
 
     def minimum(self, other: Number) -> Value:
@@ -538,7 +538,7 @@ def _choose(
 ) -> Number:
     if isinstance(condition, bool):
         return x() if condition else y()
-    return namespace(condition).where(condition, x(), y())
+    return where(condition, x(), y())
 
 
 def _exponent_slope(x: Number, y: Number) -> Number:
@@ -606,9 +606,15 @@ def _where(condition: Any, x: Value, y: Value) -> Value:
     return type(x)(chosen, (x, y), "where", _backward)
 
 
-def _share(loses: Any, ties: Any, grad: Number, xp: Any) -> Number:
+def _share(loses: Any, ties: Any, grad: Number) -> Number:
     nothing = namespace(grad).zeros_like(grad)
-    return xp.where(loses, nothing, xp.where(ties, grad / 2, grad))
+    return where(loses, nothing, where(ties, grad / 2, grad))
+
+
+def _larger(x: Number, y: Number) -> Number:
+    if namespace(x) is elementary is not namespace(y):
+        x, y = y, x  # a plain number has no maximum for other kinds
+    return namespace(x).maximum(x, y)
 
 
 def dot(

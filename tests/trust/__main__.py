@@ -17,6 +17,7 @@ MEASUREMENTS = (
     "covered",
     "engines",
     "faults",
+    "functional",
     "mutants",
 )
 

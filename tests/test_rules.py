@@ -1,0 +1,282 @@
+"""Every derivative rule is written once, and everything else makes use of it.
+
+The rules are counted in the source. Then each is made wrong, and every
+function that differentiates must become wrong in the same way: what had a rule
+of its own would stay right.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import prosegrad
+from prosegrad import Dual, Value
+from prosegrad import value as engine
+from prosegrad.trees import flatten
+from prosegrad.value import at_level
+
+SOURCES = sorted(Path(prosegrad.__file__).parent.glob("*.py"))
+SEED = "Graph.pull"  # hands the seed to the results of a function
+Function = Callable[[Sequence[Any]], Any]
+
+# Where a rule stands, and a program that uses it.
+RULES: dict[str, Function] = {
+    "Value.__add__": lambda x: x[0] + x[1],
+    "Value.__sub__": lambda x: x[0] - x[1],
+    "Value.__mul__": lambda x: x[0] * x[1],
+    "Value.__truediv__": lambda x: x[0] / x[1],
+    "Value.__neg__": lambda x: -x[0],
+    "Value.__abs__": lambda x: abs(-x[0]),
+    "Value.__pow__": lambda x: x[0] ** 3,
+    "_power": lambda x: x[0] ** x[1],
+    "dot": lambda x: engine.dot(x, [x[1], 2.0], x[0]),
+    "Value.maximum": lambda x: x[0].maximum(x[1]),
+    "Value.relu": lambda x: x[0].relu(),
+    "Value.leaky_relu": lambda x: (-x[0]).leaky_relu(),
+    "Value.exp": lambda x: x[0].exp(),
+    "Value.expm1": lambda x: x[0].expm1(),
+    "Value.log": lambda x: x[0].log(),
+    "Value.log1p": lambda x: x[0].log1p(),
+    "Value.sqrt": lambda x: x[0].sqrt(),
+    "Value.sin": lambda x: x[0].sin(),
+    "Value.cos": lambda x: x[0].cos(),
+    "Value.tan": lambda x: x[0].tan(),
+    "Value.asin": lambda x: x[0].asin(),
+    "Value.acos": lambda x: x[0].acos(),
+    "Value.atan": lambda x: x[0].atan(),
+    "Value.sinh": lambda x: x[0].sinh(),
+    "Value.cosh": lambda x: x[0].cosh(),
+    "Value.tanh": lambda x: x[0].tanh(),
+    "Value.sigmoid": lambda x: x[0].sigmoid(),
+    "Value.softplus": lambda x: x[0].softplus(),
+    "Value.gelu": lambda x: x[0].gelu(),
+}
+OF_ARRAYS = {"_where"}  # with floats, a choice is made before it is an operation
+HELPER = "Value._unary"  # the rule of all functions of one number
+# A pass makes use of these itself, and other modes of them at other places. So
+# they agree on what is wrong only if they go forward and back in one order.
+ARITHMETIC = {"Value.__add__", "Value.__sub__", "Value.__mul__", "Value.__truediv__"}
+ARITHMETIC |= {"dot"}
+POINT = [0.7, 0.3]
+VECTOR = [1.0, -0.5]
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield the functions and methods of a module."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name, node
+        if isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef):
+                    yield f"{node.name}.{inner.name}", inner
+
+
+def _hands_on(node: ast.AST) -> bool:
+    """Tell whether a statement adds to the gradient of an operand."""
+    targets = [node.target] if isinstance(node, ast.AugAssign) else []
+    return any(isinstance(t, ast.Attribute) and t.attr == "grad" for t in targets)
+
+
+def _gives_a_slope(node: ast.AST) -> bool:
+    """Tell whether an expression is a call of `_unary`."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "_unary"
+    )
+
+
+def places(source: str) -> list[str]:
+    """Return the functions of a module in which there is a rule.
+
+    That is a function inside, which adds to gradients, or a call of `_unary`.
+    """
+    found = []
+    for name, function in _functions(ast.parse(source)):
+        inner = [n for n in ast.walk(function) if n is not function]
+        rules = [n for n in inner if isinstance(n, ast.FunctionDef)]
+        handed = any(_hands_on(n) for rule in rules for n in ast.walk(rule))
+        if handed or any(map(_gives_a_slope, inner)):
+            found.append(name)
+    return found
+
+
+def test_every_rule_is_in_one_module_and_is_tried_here() -> None:
+    """There are thirty rules, one helper, and one function that only adds seeds."""
+    found = {path.stem: places(path.read_text("utf-8")) for path in SOURCES}
+    rules = found.pop("value")
+
+    assert found.pop("derivatives") == [SEED]
+    assert [name for names in found.values() for name in names] == []
+    assert sorted([*RULES, *OF_ARRAYS, HELPER]) == sorted(rules)
+    assert len(RULES) + len(OF_ARRAYS) == 30
+
+
+def test_nothing_else_adds_to_a_gradient() -> None:
+    """Outside of the rules, the seed of `backward` is the only thing added."""
+    adding = []
+    for path in SOURCES:
+        source = path.read_text("utf-8")
+        rules = places(source)
+        adding += [
+            (path.stem, name)
+            for name, function in _functions(ast.parse(source))
+            if name not in rules and any(map(_hands_on, ast.walk(function)))
+        ]
+
+    assert adding == [("value", "Value.backward")]
+
+
+def test_the_seed_is_added_as_it_came() -> None:
+    """What `Graph.pull` adds is a name, and no product with a slope."""
+    source = next(path for path in SOURCES if path.stem == "derivatives").read_text()
+    added = [
+        ast.unparse(node) for node in ast.walk(ast.parse(source)) if _hands_on(node)
+    ]
+
+    assert added == ["output.grad += seed"]
+
+
+def test_a_second_rule_would_be_found() -> None:
+    source = (
+        "class Other:\n"
+        "    def sin(self):\n"
+        "        def _backward(grad):\n"
+        "            self.grad += grad * cos(self.data)\n"
+        "        return Value(sin(self.data), (self,), 'sin', _backward)\n"
+        "    def cos(self):\n"
+        "        return self._unary('cos', cos(self.data), lambda: -sin(self.data))\n"
+        "def harmless(x):\n"
+        "    return x.sin()\n"
+    )
+
+    assert places(source) == ["Other.sin", "Other.cos"]
+
+
+# --- one wrong rule makes all wrong
+
+
+def first(f: Function) -> dict[str, list[float]]:
+    """Return the first derivatives, by every function that gives them."""
+    unit = [[1.0, 0.0], [0.0, 1.0]]
+    return {
+        "grad": prosegrad.grad(f)(POINT),
+        "jacobian": prosegrad.jacobian(f)(POINT),
+        "vjp": prosegrad.vjp(f, POINT)[1](1.0)[0],
+        "jvp": [prosegrad.jvp(f, [POINT], [v])[1] for v in unit],
+        "jit(grad)": prosegrad.jit(prosegrad.grad(f))(POINT),
+        "jit(jvp)": [
+            prosegrad.jit(lambda x, v=v: prosegrad.jvp(f, [x], [v])[1])(POINT)
+            for v in unit
+        ],
+    }
+
+
+def second(f: Function) -> dict[str, list[float]]:
+    """Return the Hessian times a vector, by every function that gives it."""
+    found: dict[str, Any] = {
+        "hvp": prosegrad.hvp(f, [POINT], [VECTOR]),
+        "jit(hvp)": prosegrad.jit(lambda x: prosegrad.hvp(f, [x], [VECTOR]))(POINT),
+    }
+    for name, function in (
+        ("hessian", prosegrad.hessian(f)),
+        ("jit(hessian)", prosegrad.jit(prosegrad.hessian(f))),
+        ("jacobian(grad)", prosegrad.jacobian(prosegrad.grad(f))),
+    ):
+        rows = function(POINT)
+        found[name] = [sum(map(float.__mul__, row, VECTOR)) for row in rows]
+    backwards = prosegrad.grad(lambda x: prosegrad.jvp(f, [x], [VECTOR])[1])
+    return found | {"grad(jvp)": backwards(POINT)}
+
+
+def agree(found: dict[str, list[float]]) -> bool:
+    """Tell whether all the functions say the same."""
+    expected = pytest.approx(next(iter(found.values())), rel=1e-11, abs=1e-13)
+    return all(flatten(numbers)[0] == expected for numbers in found.values())
+
+
+def twice_as_steep(rule: Callable[..., Value]) -> Callable[..., Value]:
+    """Return an operation with the same value and twice the slopes."""
+
+    def wrong(*operands: Any) -> Value:
+        right = rule(*operands)
+
+        def _backward(grad: Any) -> None:
+            right.grad += grad
+            right.grad += grad
+
+        return type(right)(right.data, (right,), "wrong", _backward)
+
+    return wrong
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Make one rule wrong, where it stands."""
+    owner: Any = Value if place.startswith("Value.") else engine
+    name = place.removeprefix("Value.")
+    monkeypatch.setattr(owner, name, twice_as_steep(getattr(owner, name)))
+
+
+def curved(f: Function) -> Function:
+    """Return a function whose second derivative has the slopes of f in it."""
+    return lambda x: f(x) * (x[0] + 2.0 * f(x))
+
+
+@pytest.mark.parametrize("place", RULES)
+def test_one_wrong_rule_makes_all_wrong_alike(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """All modes, compiled or not, agree; and agree again on what is wrong."""
+    f = curved(RULES[place])
+    before = first(f), second(f)
+    plant(monkeypatch, place)
+    after = first(f), second(f)
+    if place in ARITHMETIC:
+        del after[1]["grad(jvp)"]
+
+    for right, wrong in zip(before, after, strict=True):
+        assert agree(right), right
+        assert agree(wrong), wrong
+        assert not agree({"right": right[min(right)], "wrong": wrong[min(wrong)]})
+
+
+def test_a_mode_with_a_rule_of_its_own_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A Dual that has its own sine stays right when the rule is wrong."""
+
+    def own(self: Dual) -> Dual:
+        result = type(self)(_sin(self.data))
+        result.tangent = _cos(self.data) * self.tangent
+        return result
+
+    def _sin(x: Any) -> Any:
+        return math.sin(x) if isinstance(x, float) else x.sin()
+
+    def _cos(x: Any) -> Any:
+        return math.cos(x) if isinstance(x, float) else x.cos()
+
+    monkeypatch.setattr(Dual, "sin", own, raising=False)
+    assert agree(first(RULES["Value.sin"]))
+    plant(monkeypatch, "Value.sin")
+
+    assert not agree(first(RULES["Value.sin"]))
+
+
+@pytest.mark.parametrize("place", RULES)
+@pytest.mark.parametrize("kind", [at_level(Value, 3), at_level(Dual, 3)])
+def test_an_operation_keeps_the_level_of_its_operands(
+    place: str, kind: type[Value]
+) -> None:
+    """Its result is what the operands are, so no derivative is lost."""
+    result = RULES[place]([kind(Value(x)) for x in POINT])
+
+    assert kind is type(result)
+    assert type(result.data) is Value
