@@ -35,7 +35,7 @@ const missing = new Map(); // names that they cannot, and what that would need
 function lacking(code) {
   const names = (matches) =>
     [...matches].flatMap(([, ...found]) =>
-      found.find(Boolean).split(",").map((n) => n.trim().split(/\s+as\s+/).at(-1)),
+      (found.find(Boolean) ?? "").split(",").map((n) => n.trim().split(/\s+as\s+/).at(-1)),
     );
   const own = new Set(names(code.matchAll(LOCAL)));
   const uses = ([name]) =>
