@@ -4,7 +4,7 @@ import asyncio
 import copy
 import itertools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from fractions import Fraction
@@ -322,6 +322,13 @@ def test_a_derivative_in_a_thread_nests_with_its_context(
         assert FIRST[outer](f, 4.0) == 8.0
 
 
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run in a thread: another test may have left a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        here = copy_context()
+        return pool.submit(here.run, asyncio.run, coroutine).result()
+
+
 def test_tasks_do_not_see_each_other() -> None:
     """A task that waits inside a level does not raise that of the next one."""
 
@@ -337,7 +344,7 @@ def test_tasks_do_not_see_each_other() -> None:
     async def main() -> list[tuple[int, int, float]]:
         return await asyncio.gather(*(task(number) for number in range(4)))
 
-    assert asyncio.run(main()) == [(10, 20, 2.0 * number) for number in range(4)]
+    assert run(main()) == [(10, 20, 2.0 * number) for number in range(4)]
 
 
 def test_a_task_begins_where_it_was_made() -> None:
@@ -351,7 +358,7 @@ def test_a_task_begins_where_it_was_made() -> None:
         outside = asyncio.create_task(level())
         return [await inside, await outside]
 
-    assert asyncio.run(main()) == [20, 10]
+    assert run(main()) == [20, 10]
 
 
 def test_an_asyncio_thread_nests() -> None:
@@ -359,7 +366,7 @@ def test_an_asyncio_thread_nests() -> None:
         async def inner() -> Any:
             return await asyncio.to_thread(grad(lambda y: x * y), 1.0)
 
-        return x * asyncio.run(inner())
+        return x * run(inner())
 
     assert grad(f)(4.0) == 8.0
 

@@ -93,9 +93,11 @@ def takeaway(book: Book, page: Page) -> TakeAway:
 def name_in(folder: PurePosixPath) -> str:
     """Return the name of the files of a folder.
 
-    At the top it is not the package's: `prosegrad.py` would hide it.
+    At the top it is not the package's: `prosegrad.py` would hide it, as
+    `numbers.py` would hide a module of Python.
     """
-    return folder.name or "start"
+    name = folder.name or "start"
+    return f"{name}-index" if name in sys.stdlib_module_names else name
 
 
 def write_all(book: Book, site: Path) -> None:

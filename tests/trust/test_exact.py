@@ -315,7 +315,7 @@ FAULTS: list[tuple[str, str, Any, str, Any]] = [
         "a tie of maximum goes to both",
         engine,
         "_share",
-        lambda loses, ties, grad, xp: 0 if loses else grad,
+        lambda loses, ties, grad: 0 if loses else grad,
     ),
     (
         "a shared node equals its copies",
