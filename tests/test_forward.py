@@ -421,6 +421,10 @@ def test_a_complex_number_moves_too() -> None:
 # --- one inside another
 
 
+def test_a_box_that_the_function_makes_is_opened() -> None:
+    assert jvp(lambda x: Value(x) * x, (3,), (1,))[1] == 6
+
+
 @pytest.mark.parametrize("value_first", [True, False])
 def test_a_value_is_a_constant_beside_a_dual(value_first: bool) -> None:
     """Both made by hand; the order does not matter."""

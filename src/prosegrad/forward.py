@@ -14,6 +14,7 @@ from prosegrad.derivatives import (
     lower,
     numbers_of,
     require_same,
+    unboxed,
 )
 from prosegrad.elementary import Number
 from prosegrad.levels import new_level
@@ -118,6 +119,7 @@ def jvp(
 
 
 def _tangent(kind: type[Dual], output: Number) -> Number:
+    output = unboxed(kind, output)
     if type(output) is kind and output.tangent is not None:
         return output.tangent
     number = output.data if type(output) is kind else output
