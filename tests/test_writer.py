@@ -191,6 +191,7 @@ def test_an_input_that_is_no_name() -> None:
 def test_an_input_that_is_a_result_has_a_name() -> None:
     """So a result is a name, or a number."""
     assert written(lambda a: a, ["x[3]"]) == ["x_3 = x[3]", "x_3"]
+    assert written(lambda a: a, ["X['X']"]) == ["X_X = X['X']", "X_X"]
 
 
 def test_a_long_path_has_a_name() -> None:

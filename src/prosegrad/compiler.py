@@ -8,11 +8,13 @@ gradient of `f` as straight-line code. The names are JAX's.
 
 import linecache
 import math
+from ast import literal_eval
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
 from inspect import Parameter, signature
 from itertools import count
+from keyword import kwlist
 from typing import Any
 from weakref import finalize
 
@@ -44,8 +46,12 @@ class Program:
     scope: dict[str, Any]
     outside: Structure
 
-    def load(self) -> Function:
-        """Return the function. Tracebacks show its lines."""
+    def load(self, compiler: Any = None) -> Function:
+        """Return the function. Tracebacks show its lines.
+
+        Args:
+            compiler: What to do with it, such as `numba.njit`.
+        """
         file = f"<jit {self.name} {next(_loaded)}>"
         lines = self.source.splitlines(keepends=True)
         linecache.cache[file] = (len(self.source), None, lines, file)
@@ -53,9 +59,10 @@ class Program:
         exec(compile(self.source, file, "exec"), scope)
         function: Function = scope[self.name]
         finalize(function, linecache.cache.pop, file, None)
+        run: Function = compiler(function) if compiler else function
         if _is_plain(self.outside):
-            return function
-        return lambda *args: unflatten(self.outside, function(*args))
+            return run
+        return lambda *args: unflatten(self.outside, run(*args))
 
 
 _loaded = count()
@@ -81,12 +88,13 @@ def write(
         forms: `SCALAR` or `ARRAY`.
         scope: What the source may call, by name.
     """
-    taken = {*scope, "abs"}
-    words = [_name_of(f), *_parameters(f, len(args))]
-    name, *names = (word + "_" * (word in taken) for word in words)
+    taken = {*scope, "abs", *kwlist}
+    (name,) = _new_names([_name_of(f)], taken)
+    names = _new_names(_parameters(f, len(args)), taken)
     trace = Trace()
     symbols = [_symbols(trace, *pair) for pair in zip(args, names)]
     numbers, outside = numbers_of("jit", "result", f(*symbols))
+    _require_keys("result", outside)
     outputs = [place_of(trace, number) for number in numbers]
     writer = Writer(trace, outputs, forms, {name, *names, *taken})
     texts = [writer.texts[place][0] for place in outputs]
@@ -100,8 +108,35 @@ def write(
 
 def _symbols(trace: Trace, arg: Tree, name: str) -> Tree:
     _, structure = numbers_of("jit", name, arg)
+    _require_keys(name, structure)
     inputs = (trace.node("input", path) for path in paths(arg, name))
     return unflatten(structure, (Symbol(trace, i) for i in inputs))
+
+
+def _require_keys(role: str, structure: Structure) -> None:
+    """Raise a TypeError for a key that no source can spell."""
+    for key in structure.keys:
+        try:
+            spelled = literal_eval(repr(key)) == key
+        except (SyntaxError, ValueError):
+            spelled = False
+        if not spelled:
+            raise TypeError(
+                f"jit: {role} has the key {key!r}, which cannot be "
+                "written down; use a string"
+            )
+    for child in structure.children:
+        _require_keys(role, child)
+
+
+def _new_names(words: list[str], taken: set[str]) -> list[str]:
+    """Return the words, with underscores where they are taken."""
+    names: list[str] = []
+    for word in words:
+        while word in taken or word in names:
+            word += "_"
+        names.append(word)
+    return names
 
 
 def _flat(count: int) -> Structure:
@@ -119,7 +154,10 @@ def _parameters(f: Function, count: int) -> list[str]:
         Parameter.POSITIONAL_ONLY,
         Parameter.POSITIONAL_OR_KEYWORD,
     )
-    parameters = signature(f).parameters.values()
+    try:
+        parameters = [*signature(f).parameters.values()]
+    except ValueError:  # a function in C may hide them
+        parameters = []
     names = [p.name for p in parameters if p.kind in named][:count]
     return names + [f"arg{i}" for i in range(len(names), count)]
 
@@ -149,7 +187,7 @@ class Compiled:
         self._xp = xp
         self._compiler = compiler
         self._programs: dict[Any, Function] = {}
-        update_wrapper(self, f)
+        update_wrapper(self, f, updated=())
 
     def __call__(self, *args: Tree) -> Tree:
         """Return `f(*args)`, by the code for arguments like these.
@@ -172,9 +210,7 @@ class Compiled:
 
     def _build(self, args: Sequence[Tree]) -> Function:
         with collector_paused():
-            program = self._write(args)
-            code = program.load()
-        return self._compiler(code) if self._compiler else code
+            return self._write(args).load(self._compiler)
 
     def _write(self, args: Sequence[Tree]) -> Program:
         xp = self._xp or _namespace_of(args)
@@ -210,7 +246,7 @@ def _key(tree: Tree) -> Any:
     if kind is dict:
         return kind, tuple(tree), tuple(map(_key, tree.values()))
     if not isinstance(tree, (list, tuple)):
-        return kind
+        return float if kind is int else kind
     if {float, int}.issuperset(map(type, tree)):
         return kind, len(tree)
     return kind, tuple(map(_key, tree))

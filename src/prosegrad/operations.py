@@ -40,7 +40,7 @@ class Trace:
         """Return the place of a constant; integers become floats."""
         key: Any = id(value)
         if isinstance(value, (float, int)):
-            small = type(value) is int and abs(value) < 2**53
+            small = type(value) is not bool and abs(value) < 2**53
             if isinstance(value, float) or small:
                 value = float(value)
             key = (type(value), value, math.copysign(1.0, value))
@@ -52,6 +52,10 @@ class Trace:
         """Tell whether a place holds this number."""
         value = self.constants.get(place)
         return type(value) is float and value == number
+
+    def is_plain(self, place: int) -> bool:
+        """Tell whether a place holds a number that is no array."""
+        return isinstance(self.constants.get(place), (float, int))
 
     def add(self, op: str, *places: int) -> int:
         """Return the place of an operation, in its simplest form."""
@@ -192,14 +196,14 @@ def _absolute(trace: Trace, i: int) -> int:
 
 
 def _choose(trace: Trace, condition: int, i: int, j: int) -> int:
-    if condition in trace.constants:
+    if trace.is_plain(condition):
         return i if trace.constants[condition] else j
     return i if i == j else trace.node("where", condition, i, j)
 
 
 def _both(trace: Trace, i: int, j: int) -> int:
     for known, other in ((i, j), (j, i)):
-        if known in trace.constants:
+        if trace.is_plain(known):
             return other if trace.constants[known] else known
     return trace.node("&", i, j)
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from prosegrad.elementary import Number
 from prosegrad.kinds import NAMES
 from prosegrad.operations import Trace
-from prosegrad.value import Value, _is_number
+from prosegrad.value import Value, _is_number, where
 
 
 class TracingError(TypeError):
@@ -47,6 +47,12 @@ class Symbol:
             else:
                 return NotImplemented
         return at(self.trace, self.trace.add(op, *places))
+
+    def _call(self, op: str, *operands: Number) -> Number:
+        found = self._apply(op, *operands)
+        if found is NotImplemented:
+            raise TypeError(f"{op}: not all of {operands} are numbers")
+        return found
 
     def __add__(self, other: Number) -> Number:
         return self._apply("+", self, other)
@@ -118,17 +124,32 @@ class Symbol:
 
     __array_ufunc__ = None
 
+    def __array_function__(
+        self, function: Any, types: Any, args: Any, kwargs: Any
+    ) -> Any:
+        """Answer `numpy.where` by ours, and refuse what we have not."""
+        ours = getattr(Symbol, function.__name__, None)
+        return NotImplemented if ours is None else ours(*args, **kwargs)
+
     def maximum(self, other: Number) -> Number:
         """Return the larger of two numbers."""
-        return self._apply("maximum", self, other)
+        if isinstance(other, Value):
+            return other.maximum(self)
+        return self._call("maximum", self, other)
 
     def minimum(self, other: Number) -> Number:
         """Return the smaller of two numbers."""
-        return self._apply("minimum", self, other)
+        if isinstance(other, Value):
+            return other.minimum(self)
+        return self._call("minimum", self, other)
 
     def where(self, x: Number, y: Number) -> Number:
         """Return `x` where this condition holds, else `y`."""
-        return self._apply("where", self, x, y)
+        if isinstance(x, Value) or isinstance(y, Value):
+            return where(self, x, y)
+        one = x if isinstance(x, Symbol) else y
+        one = self if isinstance(self, Symbol) else one
+        return one._call("where", self, x, y)
 
     def zeros_like(self) -> float:
         """Return 0: a constant fits every shape."""
@@ -176,7 +197,11 @@ def place_of(trace: Trace, x: Number) -> int:
     """Return the place of a result: a Symbol, or a known number."""
     while isinstance(x, Value):
         x = x.data
-    return x.place if isinstance(x, Symbol) else trace.constant(x)
+    if not isinstance(x, Symbol):
+        return trace.constant(x)
+    if x.trace is not trace:
+        raise TracingError(f"{x!r} is from another trace")
+    return x.place
 
 
 def _is_constant(x: Any) -> bool:

@@ -53,7 +53,7 @@ FORMS: dict[str, Form] = {
 LEFT_TO_RIGHT = ("+", "-", "*", "/")
 """Where the right operand must bind more strongly than the left."""
 
-ARRAY = FORMS | {"&": ("{} & {}", SUM, PRODUCT)}
+ARRAY = FORMS | {"&": ("{} & {}", COMPARISON, PRODUCT)}
 """How an operation on arrays is spelled."""
 
 _MAXIMUM = "{0} if {0} >= {1} or {0} != {0} else {1}"
@@ -188,7 +188,7 @@ class Writer:
 
 
 def _identifier(path: str) -> str:
-    return re.sub(r"\W+", "_", path).strip("_")
+    return re.sub(r"\W+", "_", path, flags=re.ASCII).rstrip("_")
 
 
 def display(structure: Structure, texts: Iterable[str]) -> str:
@@ -201,7 +201,7 @@ def _display(structure: Structure, texts: Iterator[str]) -> str:
         return next(texts)
     parts = [_display(child, texts) for child in structure.children]
     if structure.kind is dict:
-        keys = map(_without_blanks, structure.keys)
+        keys = map(_key, structure.keys)
         pairs = (f"{key}: {part}" for key, part in zip(keys, parts))
         return "{" + ", ".join(pairs) + "}"
     inside = ", ".join(parts)
@@ -210,8 +210,10 @@ def _display(structure: Structure, texts: Iterator[str]) -> str:
     return f"({inside},)" if len(parts) == 1 else f"({inside})"
 
 
-def _without_blanks(key: Any) -> str:
+def _key(key: Any) -> str:
     """Spell a key so that no line can be folded inside it."""
+    if type(key) is tuple:
+        return f"({''.join(f'{_key(part)},' for part in key)})"
     return repr(key).replace(" ", r"\x20")
 
 
