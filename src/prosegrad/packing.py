@@ -147,8 +147,9 @@ class Bank:
         homes = [self._home.get(place, ("", 0)) for place in turned]
         one_block = len({block for block, _ in homes}) == 1
         if one_block and width > 1 and _is_run([r for _, r in homes]):
-            return f"{self.rows(turned)}.reshape({width}, {height}).T"
-        return f"{self.rows(places)}.reshape({height}, {width})"
+            rows = self.rows(turned, True)
+            return f"{rows}.reshape({width}, {height}).T"
+        return f"{self.rows(places, True)}.reshape({height}, {width})"
 
     def _from_many(
         self, places: Sequence[int], blocks: Sequence[str]
