@@ -54,6 +54,11 @@ class Reading:
         self._run = run = PageRun(self.book, parse(path))
         return run
 
+    def leave_for(self, path: Path) -> None:
+        """Close the page, unless the next test belongs to it."""
+        if self._run is not None and self._run.page.path != path:
+            self.close()
+
     def close(self) -> None:
         if self._run is not None:
             self._run.close()
@@ -96,6 +101,11 @@ def pytest_markdown_docs_markdown_it() -> MarkdownIt:
 def pytest_configure(config: pytest.Config) -> None:
     use_book_style()
     READING.book = Book(config.rootpath)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test of another file finds nothing that a page has left behind."""
+    READING.leave_for(item.path)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import decimal
 import difflib
 import gc
 import io
@@ -99,6 +100,9 @@ class PageRun:
         gc.freeze()  # what is left are modules: later collections pass them over
         sys.setrecursionlimit(RECURSION_LIMIT)
         gc.enable()
+        decimal.setcontext(decimal.DefaultContext)
+        if "mpmath" in sys.modules:
+            sys.modules["mpmath"].mp.dps = 15
         if "matplotlib" in sys.modules:
             sys.modules["matplotlib"].rc_file_defaults()
 
