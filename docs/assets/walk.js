@@ -66,12 +66,13 @@ class Walk {
   go(step, quiet = false) {
     this.step = Math.max(0, Math.min(step, this.rows.length));
     const done = this.rows.slice(0, this.step);
+    const held = document.activeElement;
     this.mark(done, quiet ? undefined : done.at(-1));
     this.count(done);
     this.first.disabled = this.back.disabled = this.step === 0;
     this.last.disabled = this.next.disabled = this.step === this.rows.length;
-    // A button that has just been switched off would lose the focus.
-    if (!quiet && document.activeElement?.disabled) {
+    // A button that has just been switched off loses the focus, now or later.
+    if (!quiet && held?.disabled && this.root.contains(held)) {
       (this.step ? this.back : this.next).focus();
     }
     this.note.textContent = quiet
