@@ -5,7 +5,6 @@ from __future__ import annotations
 import _thread
 import inspect
 import math
-import operator
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -21,23 +20,8 @@ from prosegrad.kinds import NAMES
 from prosegrad.operations import Trace
 from prosegrad.symbol import Symbol, at, place_of
 from prosegrad.value import namespace
+from tests.operators import BINARY
 
-BINARY: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "**": operator.pow,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "&": operator.and_,
-    "maximum": lambda x, y: x.maximum(y),
-    "minimum": lambda x, y: x.minimum(y),
-}
 MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 ORDERED = ("-", "/", "**", "&")
 

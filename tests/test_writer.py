@@ -41,6 +41,7 @@ from prosegrad.writer import (
     live_places,
     operands_of,
 )
+from tests.operators import BINARY
 
 ARRAYS = {name: getattr(np, name) for name in ARRAY_NAMES}
 
@@ -544,20 +545,7 @@ ONE: dict[str, Callable[[Any], Any]] = {
     "sign": lambda x: x.sign(),
     "** 3": lambda x: x**3,
 }
-TWO: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "maximum": lambda x, y: x.maximum(y),
-    "minimum": lambda x, y: x.minimum(y),
-}
+TWO = {op: f for op, f in BINARY.items() if op not in ("**", "&")}
 PLAIN: dict[str, Callable[..., Any]] = {
     **ONE,
     **TWO,

@@ -9,7 +9,7 @@ gradient of `f` as straight-line code. The names are JAX's.
 import linecache
 import math
 from ast import literal_eval
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
 from inspect import Parameter, signature
@@ -18,16 +18,21 @@ from keyword import kwlist
 from typing import Any
 from weakref import finalize
 
-from prosegrad.derivatives import Graph, numbers_of
+from prosegrad.derivatives import Function, Graph, numbers_of
 from prosegrad.kinds import NAMES
 from prosegrad.memory import collector_paused
 from prosegrad.operations import Trace
 from prosegrad.symbol import Symbol, place_of
-from prosegrad.trees import Structure, Tree, flatten, paths, unflatten
+from prosegrad.trees import (
+    LEAF,
+    Structure,
+    Tree,
+    flatten,
+    paths,
+    unflatten,
+)
 from prosegrad.value import Value
 from prosegrad.writer import ARRAY, SCALAR, Form, Writer, display, fold
-
-Function = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,7 @@ def _new_names(words: list[str], taken: set[str]) -> list[str]:
 
 
 def _flat(count: int) -> Structure:
-    return Structure(tuple, (), (Structure(),) * count)
+    return Structure(tuple, (), (LEAF,) * count)
 
 
 def _name_of(f: Function) -> str:
@@ -170,6 +175,12 @@ ARRAY_NAMES = (*NAMES, "where", "maximum", "minimum", "sign")
 """What the source may call when the numbers are arrays."""
 
 
+def array_scope(xp: Any, *more: str) -> dict[str, Any]:
+    """Return what these names, and more, mean in a namespace."""
+    found = {name: getattr(xp, name) for name in (*ARRAY_NAMES, *more)}
+    return found | {"inf": math.inf, "nan": math.nan}
+
+
 class Compiled:
     """A function that is traced once and then runs as plain code.
 
@@ -194,7 +205,8 @@ class Compiled:
 
         Where the code fails, `f` itself is called, and returns or
         raises what it would have without us. So it is, too, for
-        numbers that are neither floats nor arrays.
+        numbers that are neither floats nor arrays. What no result
+        needs is left out of the code, and cannot fail.
         """
         key = tuple(map(_key, args))
         program = self._programs.get(key)
@@ -216,9 +228,7 @@ class Compiled:
         xp = self._xp or _namespace_of(args)
         if xp is None:
             return write(self._f, args, SCALAR, FLOATS)
-        scope = {name: getattr(xp, name) for name in ARRAY_NAMES}
-        scope |= {"inf": math.inf, "nan": math.nan}
-        return write(self._f, args, ARRAY, scope)
+        return write(self._f, args, ARRAY, array_scope(xp))
 
     def source(self, *args: Tree) -> str:
         """Return the source of the code for arguments like these.

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from prosegrad import Value, dot
+from tests.operators import BINARY
 from tests.records import circumstances
 
 PAGE = Path("docs/trust/faults.md")
@@ -529,15 +530,7 @@ EDGES = [
     *(1e154, 1e200, sys.float_info.max, math.inf),
 ]
 NUMBERS_AT_EDGES = [*EDGES, *(-x for x in EDGES), math.nan]
-OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "**": operator.pow,
-    "maximum": lambda x, y: x.maximum(y),
-    "minimum": lambda x, y: x.minimum(y),
-}
+OPERATORS = {op: BINARY[op] for op in ("+", "-", "*", "/", "**", "maximum", "minimum")}
 REFUSALS = (ValueError, ZeroDivisionError, OverflowError)
 
 
