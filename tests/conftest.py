@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from hypothesis import settings
 
@@ -20,3 +24,19 @@ settings.load_profile("default")
 def is_long() -> bool:
     """Whether this is the long profile."""
     return settings().max_examples >= settings.get_profile("long").max_examples
+
+
+@pytest.fixture(scope="session", autouse=True)
+def past_the_frames_of_mutmut() -> Iterator[None]:
+    """mutmut calls each function through one of its own; a trace looks past it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "mutmut" in sys.modules:
+            from prosegrad import symbol
+
+            is_ours = symbol._is_ours
+
+            def is_between(scope: dict[str, Any]) -> bool:
+                return is_ours(scope) or str(scope.get("__name__")).startswith("mutmut")
+
+            patch.setattr(symbol, "_is_ours", is_between)
+        yield

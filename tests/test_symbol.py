@@ -321,7 +321,7 @@ def test_every_function_of_a_value() -> None:
     names = {
         name
         for name, method in inspect.getmembers(Value, inspect.isfunction)
-        if not name.startswith("_")
+        if not name.startswith("_") and "__mutmut_" not in name  # its planted faults
     }
 
     assert names - {"backward", "zero_grad", "detach"} <= set(dir(Symbol))
