@@ -28,7 +28,7 @@ def is_long() -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def past_the_frames_of_mutmut() -> Iterator[None]:
-    """mutmut calls each function through one of its own; a trace looks past it."""
+    """Past the frame that mutmut puts before each function, a trace looks."""
     with pytest.MonkeyPatch.context() as patch:
         if "mutmut" in sys.modules:
             from prosegrad import symbol
