@@ -32,7 +32,7 @@ SEPARATOR = "ǁ"  # mutmut's own, between a class and its method
 # Functions that run while their module is imported. mutmut imports it once, with
 # every mutant asleep; so what it calls a survivor there gets a process of its own.
 AT_IMPORT = ("elementary._named",)
-CAUGHT = ("killed", "timeout")
+CAUGHT = ("killed", "timeout", "segfault")
 STATUSES = (*CAUGHT, "survived", "no tests")
 UNEXPLAINED = "No explanation."
 
@@ -141,8 +141,8 @@ def _change(copy: Path, mutant: Mutant) -> tuple[str, str]:
 
 def _table(found: list[Mutant]) -> str:
     lines = [
-        "| Module | Mutants | Killed | by a timeout | Survived | No test | Caught |",
-        "|:---|---:|---:|---:|---:|---:|---:|",
+        "| Module | Mutants | Killed | by a timeout | by a crash | Survived | No test | Caught |",
+        "|:---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     modules = sorted({mutant.module for mutant in found})
     for module in modules:
