@@ -140,10 +140,8 @@ def _change(copy: Path, mutant: Mutant) -> tuple[str, str]:
 
 
 def _table(found: list[Mutant]) -> str:
-    lines = [
-        "| Module | Mutants | Killed | by a timeout | by a crash | Survived | No test | Caught |",
-        "|:---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    heads = "Mutants | Killed | by a timeout | by a crash | Survived | No test | Caught"
+    lines = [f"| Module | {heads} |", "|:---|---:|---:|---:|---:|---:|---:|---:|"]
     modules = sorted({mutant.module for mutant in found})
     for module in modules:
         lines.append(_row(f"`{module}`", [m for m in found if m.module == module]))
