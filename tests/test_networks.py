@@ -148,9 +148,49 @@ def test_a_module_counts_its_parameters() -> None:
     assert repr(Pair()) == "Pair(2 parameters)"
 
 
-def test_module_asks_for_parameters() -> None:
-    with pytest.raises(NotImplementedError):
-        Module().parameters()
+def test_a_module_finds_its_parameters() -> None:
+    class Model(Module):
+        def __init__(self) -> None:
+            self.shared = Value(1.0)
+            self.inside = {"a": [Value(2.0), (self.shared, Scale())], 3: Value(4.0)}
+            self.computed = self.shared * 2.0
+            self.me = self
+            self.note = "shared"
+
+    class Scale(Module):
+        def __init__(self) -> None:
+            self.factor = Value(3.0)
+
+    model = Model()
+    names = ["shared", "inside.a.0", "inside.a.1.1.factor", "inside.3"]
+
+    assert [name for name, _ in model.named_parameters()] == names
+    assert [p.data for p in model.parameters()] == [1.0, 2.0, 3.0, 4.0]
+    assert [type(m) for m in model.modules()] == [Model, Scale]
+    assert repr(model) == "Model(4 parameters)"
+    assert Module().parameters() == []
+
+
+def test_a_state_goes_in_whole_or_not_at_all() -> None:
+    model, other = (MLP(2, [2, 1], rng=random.Random(seed)) for seed in (0, 1))
+    state, before = model.state(), other.state()
+    name = "layers.1.neurons.0.b"
+    assert list(state)[-1] == name
+
+    for wrong, error, message in (
+        ({**state, name: "one"}, TypeError, name),
+        ({**state, name: Value(1.0)}, TypeError, f"{name} is a Value; give its data"),
+        ({**state, "c": 1.0}, ValueError, r"lacks \[\], .* not know \['c'\]"),
+        ({}, ValueError, f"lacks .*'{name}'"),
+    ):
+        with pytest.raises(error, match=message):
+            other.load_state(wrong)
+        assert other.state() == before
+
+    other.parameters()[0].grad = 1.0
+    other.load_state(state)
+    assert other.state() == state
+    assert other.parameters()[0].grad == 0
 
 
 # --- losses

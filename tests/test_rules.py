@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import prosegrad
+import prosegrad.tensor
 from prosegrad import Dual, Value
 from prosegrad import value as engine
+from prosegrad.tensor import Tensor
 from prosegrad.trees import flatten
 from prosegrad.value import at_level
 
@@ -59,6 +62,10 @@ RULES: dict[str, Function] = {
 }
 OF_ARRAYS = {"_where"}  # with floats, a choice is made before it is an operation
 HELPER = "Value._unary"  # the rule of all functions of one number
+# Modules with rules that no single number has: of shapes, sums, products, parts.
+OF_SHAPES = {"tensor", "windows", "layers", "attention", "recomputing"}
+# Where they stand in `tensor`, and who gives a slope to `_node`.
+IN_TENSOR = ["_joined", "_node", "_stretched", "concat", "linear", "matmul"]
 # A pass makes use of these itself, and other modes of them at other places. So
 # they agree on what is wrong only if they go forward and back in one order.
 ARITHMETIC = {"Value.__add__", "Value.__sub__", "Value.__mul__", "Value.__truediv__"}
@@ -108,19 +115,64 @@ def places(source: str) -> list[str]:
     return found
 
 
-def test_every_rule_is_in_one_module_and_is_tried_here() -> None:
+def makers(source: str) -> list[str]:
+    """Return the functions of a module that give a slope to `_node`."""
+    return [
+        name
+        for name, function in _functions(ast.parse(source))
+        if any(
+            isinstance(node, ast.Call) and ast.unparse(node.func) == "_node"
+            for node in ast.walk(function)
+        )
+    ]
+
+
+def own_name(place: str) -> str:
+    """Return the name of an operation, without its class and underscores."""
+    return place.split(".")[-1].strip("_")
+
+
+def test_every_rule_of_a_number_is_in_one_module_and_is_tried_here() -> None:
     """There are thirty rules, one helper, and one function that only adds seeds."""
     found = {path.stem: places(path.read_text("utf-8")) for path in SOURCES}
     rules = found.pop("value")
 
     assert found.pop("derivatives") == [SEED]
-    assert [name for names in found.values() for name in names] == []
+    assert {module for module, names in found.items() if names} <= OF_SHAPES
     assert sorted([*RULES, *OF_ARRAYS, HELPER]) == sorted(rules)
     assert len(RULES) + len(OF_ARRAYS) == 30
 
 
+def test_the_rules_of_shapes_are_others() -> None:
+    """None of them is of an operation that a single number has."""
+    sources = {path.stem: path.read_text("utf-8") for path in SOURCES}
+    made = {name: makers(sources[name]) for name in sources}
+    of_numbers = {own_name(place) for place in (*RULES, *OF_ARRAYS)}
+
+    assert sorted(places(sources["tensor"])) == IN_TENSOR
+    assert {name for name in made if made[name]} <= OF_SHAPES
+    for module in OF_SHAPES & set(sources):
+        tree = ast.parse(sources[module])
+        others = [*places(sources[module]), *made[module]]
+        assert of_numbers.isdisjoint(map(own_name, others))
+        assert not any(map(_gives_a_slope, ast.walk(tree)))
+
+
+def test_a_tensor_takes_the_functions_of_one_number_as_they_are() -> None:
+    """What it defines anew are operators, whose operands may differ in shape."""
+    with_rule = {place.removeprefix("Value.") for place in RULES if "Value." in place}
+    anew = with_rule & set(vars(Tensor))
+
+    assert anew == {
+        *("__add__", "__sub__", "__mul__", "__truediv__", "__pow__", "maximum")
+    }
+
+
 def test_nothing_else_adds_to_a_gradient() -> None:
-    """Outside of the rules, the seed of `backward` is the only thing added."""
+    """Outside of the rules, the seed of `backward` is the only thing added.
+
+    `recomputing` hands on what `backward` has found for the copy of a graph.
+    """
     adding = []
     for path in SOURCES:
         source = path.read_text("utf-8")
@@ -130,18 +182,24 @@ def test_nothing_else_adds_to_a_gradient() -> None:
             for name, function in _functions(ast.parse(source))
             if name not in rules and any(map(_hands_on, ast.walk(function)))
         ]
+    adding = [place for place in adding if place[0] != "recomputing"]
 
-    assert adding == [("value", "Value.backward")]
+    assert adding == [("tensor", "Tensor.backward"), ("value", "Value.backward")]
+
+
+def added(module: str) -> list[ast.AugAssign]:
+    """Return the statements of a module that add to a gradient."""
+    sources = [path.read_text("utf-8") for path in SOURCES if path.stem == module]
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    return [n for n in nodes if isinstance(n, ast.AugAssign) and _hands_on(n)]
 
 
 def test_the_seed_is_added_as_it_came() -> None:
-    """What `Graph.pull` adds is a name, and no product with a slope."""
-    source = next(path for path in SOURCES if path.stem == "derivatives").read_text()
-    added = [
-        ast.unparse(node) for node in ast.walk(ast.parse(source)) if _hands_on(node)
-    ]
-
-    assert added == ["output.grad += seed"]
+    """What `Graph.pull` adds is a name; neither it nor `recomputing` multiplies."""
+    assert [ast.unparse(n) for n in added("derivatives")] == ["output.grad += seed"]
+    for statement in added("recomputing"):
+        parts = ast.walk(statement.value)
+        assert not any(isinstance(part, ast.BinOp | ast.Call) for part in parts)
 
 
 def test_a_second_rule_would_be_found() -> None:
@@ -245,6 +303,36 @@ def test_one_wrong_rule_makes_all_wrong_alike(
         assert agree(right), right
         assert agree(wrong), wrong
         assert not agree({"right": right[min(right)], "wrong": wrong[min(wrong)]})
+
+
+# Programs for arrays, where those above do not fit: `dot` knows no shapes.
+FOR_ARRAYS: dict[str, Function] = {
+    "dot": lambda x: engine.dot(x[:1], x[:1]),
+    "_where": lambda x: prosegrad.tensor.where(x[1].data > 0.5, x[0], x[1]),
+}
+
+
+def slopes_of_arrays(f: Function) -> list[Any]:
+    """Return the slopes of a function of two arrays that differ in shape."""
+    x = [Tensor(np.array([0.7, 0.4])), Tensor(np.array([[0.3], [0.6]]))]
+    result = f(x)
+    result.backward(np.ones(result.shape))
+    return [np.asarray(v.grad) for v in x if type(v.grad) is not int]
+
+
+@pytest.mark.parametrize("place", [*RULES, *OF_ARRAYS])
+def test_one_wrong_rule_makes_a_tensor_wrong_alike(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A Tensor has no rule of its own for what a number can do."""
+    f = (RULES | FOR_ARRAYS)[place]
+    before = slopes_of_arrays(f)
+    plant(monkeypatch, place)
+    after = slopes_of_arrays(f)
+
+    assert before
+    for right, wrong in zip(before, after, strict=True):
+        assert np.allclose(wrong, 2 * right)
 
 
 def test_a_mode_with_a_rule_of_its_own_is_noticed(

@@ -9,9 +9,9 @@ gradient of `f` as straight-line code. The names are JAX's.
 import linecache
 import math
 from ast import literal_eval
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from inspect import Parameter, signature
 from itertools import count
 from keyword import kwlist
@@ -19,6 +19,7 @@ from typing import Any
 from weakref import finalize
 
 from prosegrad.derivatives import Function, Graph, numbers_of
+from prosegrad.elementary import Number
 from prosegrad.kinds import NAMES
 from prosegrad.memory import collector_paused
 from prosegrad.operations import Trace
@@ -84,6 +85,8 @@ def write(
     args: Sequence[Tree],
     forms: dict[str, Form],
     scope: dict[str, Any],
+    trace: Trace | None = None,
+    symbol: Callable[[Any, int, Any], Symbol] | None = None,
 ) -> Program:
     """Trace a function and write down what it did.
 
@@ -92,12 +95,18 @@ def write(
         args: Its arguments; their numbers do not matter.
         forms: `SCALAR` or `ARRAY`.
         scope: What the source may call, by name.
+        trace: The list to write into; a new one by default.
+        symbol: Makes what stands for a number, from the trace, a
+            place in it and the number; a `Symbol` by default.
     """
     taken = {*scope, "abs", *kwlist}
     (name,) = _new_names([_name_of(f)], taken)
     names = _new_names(_parameters(f, len(args)), taken)
-    trace = Trace()
-    symbols = [_symbols(trace, *pair) for pair in zip(args, names)]
+    trace = Trace() if trace is None else trace
+    make = partial(symbol or _symbol, trace)
+    symbols = [
+        _symbols(make, trace, *pair) for pair in zip(args, names)
+    ]
     numbers, outside = numbers_of("jit", "result", f(*symbols))
     _require_keys("result", outside)
     outputs = [place_of(trace, number) for number in numbers]
@@ -111,11 +120,17 @@ def write(
     return Program(name, source, scope | writer.constants, outside)
 
 
-def _symbols(trace: Trace, arg: Tree, name: str) -> Tree:
-    _, structure = numbers_of("jit", name, arg)
+def _symbol(trace: Trace, place: int, number: Number) -> Symbol:
+    return Symbol(trace, place)
+
+
+def _symbols(
+    make: Callable[..., Symbol], trace: Trace, arg: Tree, name: str
+) -> Tree:
+    numbers, structure = numbers_of("jit", name, arg)
     _require_keys(name, structure)
     inputs = (trace.node("input", path) for path in paths(arg, name))
-    return unflatten(structure, (Symbol(trace, i) for i in inputs))
+    return unflatten(structure, map(make, inputs, numbers))
 
 
 def _require_keys(role: str, structure: Structure) -> None:

@@ -7,7 +7,7 @@ the rest.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import partial, singledispatch, wraps
 from typing import Any
 
 from prosegrad.elementary import Number
@@ -25,11 +25,22 @@ from prosegrad.value import (
     _is_number,
     _is_real_scalar,
     at_level,
+    namespace,
     one_like,
 )
 
 Function = Callable[..., Any]
 """A function of trees of numbers, whose result is such a tree."""
+
+
+@singledispatch
+def find_box(x: Number) -> type[Value]:
+    """Return the class that holds a number while it is differentiated.
+
+    `find_box.register` teaches it a kind of number that needs a class
+    of its own, as arrays do.
+    """
+    return Value
 
 
 def numbers_of(
@@ -38,7 +49,7 @@ def numbers_of(
     """Return `flatten(tree)`, or raise if a leaf is no number."""
     leaves, structure = flatten(tree)
     for i, leaf in enumerate(leaves):
-        if not _is_number(leaf):
+        if not _is_number(leaf) and find_box(leaf) is Value:
             path = list(paths(tree))[i]
             raise TypeError(
                 f"{name}: {role}{path} is {leaf!r} of type "
@@ -61,6 +72,11 @@ def lower(kind: type[Value], tree: Tree) -> Tree:
     return unflatten(
         structure, [v.data if type(v) is kind else v for v in found]
     )
+
+
+def _box_of(leaves: Sequence[Number]) -> Any:
+    boxes = {find_box(leaf) for leaf in leaves}
+    return max(boxes, key=lambda box: len(box.mro()), default=Value)
 
 
 class Graph:
@@ -96,7 +112,7 @@ class Graph:
         chosen = {i: args[i] for i in self._argnums}
         leaves, self._inside = numbers_of(name, "argument", chosen)
         with new_level(leaves) as level:
-            self._kind = at_level(Value, level)
+            self._kind = at_level(_box_of(leaves), level)
             self._inputs = [self._kind(leaf) for leaf in leaves]
             inputs = unflatten(self._inside, self._inputs)
             result = f(*(inputs.get(i, x) for i, x in enumerate(args)))
@@ -129,18 +145,30 @@ class Graph:
             leaf.zero_grad()
         outputs = tuple(output for output, _ in pairs)
         self._kind(0.0, outputs, "pull", _backward).backward(1)
-        found = unflatten(self._inside, [v.grad for v in self._inputs])
+        slopes = [_slope(v) for v in self._inputs]
+        found = unflatten(self._inside, slopes)
         return tuple(found[i] for i in self._argnums)
 
-    def rows(self) -> list[tuple[Tree, ...]]:
+    def rows(self) -> list[Tree]:
         """Return the gradients of each number of the result."""
         numbers, _ = flatten(self.result)
-        rows = []
-        for i, number in enumerate(numbers):
-            unit: list[Number | None] = [None] * len(numbers)
-            unit[i] = one_like(number)
-            rows.append(self.pull(unit))
-        return rows
+        return [
+            rows_of(number, partial(self._pull_one, i))
+            for i, number in enumerate(numbers)
+        ]
+
+    def _pull_one(self, i: int, cotangent: Number) -> tuple[Tree, ...]:
+        cotangents: list[Number | None] = [None] * len(self._outputs)
+        cotangents[i] = cotangent
+        return self.pull(cotangents)
+
+
+def _slope(leaf: Value) -> Number:
+    """Return the gradient of a leaf, of the shape of the leaf."""
+    data, slope = leaf.data, leaf.grad
+    if type(slope) is int and find_box(data) is not Value:
+        return namespace(data).zeros_like(data)
+    return slope
 
 
 def vjp(
@@ -287,6 +315,21 @@ def grad(
     return gradient
 
 
+@singledispatch
+def rows_of(result: Number, pull: Callable[[Number], Tree]) -> Tree:
+    """Return the derivatives of one result by all arguments.
+
+    `rows_of.register` teaches it a kind of result that is more than
+    one number.
+
+    Args:
+        result: The result.
+        pull: Takes a cotangent of the result, and returns those of
+            the arguments.
+    """
+    return pull(one_like(result))
+
+
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """Return the function that gives all derivatives of all results.
 
@@ -310,7 +353,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     def all_derivatives(*args: Tree, **kwargs: Any) -> Any:
         chosen = _positions("jacobian", argnums, len(args))
         graph = Graph("jacobian", partial(f, **kwargs), args, chosen)
-        rows: list[Tree] = list(graph.rows())
+        rows = graph.rows()
         if isinstance(argnums, int):
             rows = [row for (row,) in rows]
         return unflatten(graph.outside, rows)

@@ -10,11 +10,13 @@ from typing import Any, NoReturn
 
 from prosegrad.derivatives import (
     Function,
+    find_box,
     grad,
     lower,
     numbers_of,
     require_same,
     unboxed,
+    vjp,
 )
 from prosegrad.elementary import Number
 from prosegrad.levels import new_level
@@ -105,6 +107,8 @@ def jvp(
     numbers, inside = numbers_of("jvp", "primals", tuple(primals))
     speeds, found = numbers_of("jvp", "tangents", tuple(tangents))
     require_same("jvp", "tangent", found, inside)
+    if any(find_box(number) is not Value for number in numbers):
+        return _transposed_twice(f, primals, tangents, has_aux)
     with new_level([*numbers, *speeds]) as level:
         kind = at_level(Dual, level)
         inputs = [kind(number) for number in numbers]
@@ -124,6 +128,20 @@ def _tangent(kind: type[Dual], output: Number) -> Number:
         return output.tangent
     number = output.data if type(output) is kind else output
     return namespace(number).zeros_like(number)
+
+
+def _transposed_twice(
+    f: Function,
+    primals: Sequence[Tree],
+    tangents: Sequence[Tree],
+    has_aux: bool,
+) -> tuple[Any, ...]:
+    """Return what `jvp` does, by reverse mode alone."""
+    result, pull_back, *aux = vjp(f, *primals, has_aux=has_aux)
+    numbers, outside = numbers_of("jvp", "result", result)
+    zeros = [namespace(v).zeros_like(v) for v in numbers]
+    _, push = vjp(pull_back, unflatten(outside, zeros))
+    return result, *push(tuple(tangents)), *aux
 
 
 def hvp(

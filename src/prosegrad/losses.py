@@ -1,9 +1,9 @@
 """Losses: how wrong a batch of predictions is, as one Value."""
 
 from collections.abc import Sequence
+from functools import singledispatch
 from typing import Any
 
-from prosegrad.elementary import Number
 from prosegrad.value import Value
 
 
@@ -22,10 +22,13 @@ def _mean(terms: Sequence[Value]) -> Value:
     return sum(terms[1:], terms[0]) / len(terms)
 
 
-def mean_squared_error(
-    predictions: Sequence[Value], targets: Sequence[Number]
-) -> Value:
+@singledispatch
+def mean_squared_error(predictions: Any, targets: Any) -> Any:
     """Return the mean of `(prediction - target)**2`.
+
+    Args:
+        predictions: A sequence of Values, or a Tensor.
+        targets: As many numbers, or an array of the same shape.
 
     Raises:
         ValueError: The lengths differ or are 0.
@@ -81,13 +84,14 @@ def log_sum_exp(logits: Sequence[Value]) -> Value:
     return largest + rest.log1p()
 
 
-def cross_entropy(
-    logits: Sequence[Sequence[Value]], targets: Sequence[int]
-) -> Value:
+@singledispatch
+def cross_entropy(logits: Any, targets: Any) -> Any:
     """Return the mean of `-log(softmax(row)[target])` over the rows.
 
     Args:
-        logits: A row of scores, one a class, for each example.
+        logits: A row of scores, one a class, for each example: a
+            sequence of sequences of Values, or a Tensor whose last
+            axis is the classes.
         targets: The number of the right class of each example.
 
     Raises:

@@ -5,9 +5,11 @@ uniform with variance `1 / n_inputs` (LeCun et al., "Efficient
 BackProp", 1998), so that a sum of many inputs stays of size one.
 """
 
+import copy
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from prosegrad.elementary import Number
 from prosegrad.value import Value, dot
@@ -16,11 +18,33 @@ ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "silu", "gelu")
 
 
 class Module:
-    """Something with parameters to train."""
+    """Something with parameters to train.
+
+    The parameters are the Values among its attributes, also inside
+    lists, tuples, dicts and other Modules. What an operation has
+    computed is none.
+    """
+
+    def named_parameters(self) -> list[tuple[str, Value]]:
+        """Return every parameter with its name, in a fixed order.
+
+        A name is the way to the parameter, as `layers.0.weight`. The
+        order is that of definition. A parameter that is used in two
+        places stands here once, under its first name.
+        """
+        return [
+            (name, x)
+            for name, x in _found_in(self)
+            if isinstance(x, Value) and not x._op
+        ]
 
     def parameters(self) -> list[Value]:
         """Return every trainable Value, always in the same order."""
-        raise NotImplementedError
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def modules(self) -> list["Module"]:
+        """Return this module and those inside it, from the outside."""
+        return [x for _, x in _found_in(self) if isinstance(x, Module)]
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to zero."""
@@ -28,8 +52,102 @@ class Module:
             parameter.zero_grad()
 
     def __repr__(self) -> str:
-        count = len(self.parameters())
+        count = sum(math.prod(_shape(p)) for p in self.parameters())
         return f"{type(self).__name__}({count} parameters)"
+
+    def state(self) -> dict[str, Number]:
+        """Return a copy of the number of every parameter, by name."""
+        return {
+            name: copy.deepcopy(parameter.data)
+            for name, parameter in self.named_parameters()
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Give every parameter a copy of the number of its name.
+
+        Arrays may come from another library, and in another
+        precision: the parameters are then of that. The gradients are
+        set to zero. If anything is raised, no parameter has changed.
+
+        Args:
+            state: As `state` returns it.
+
+        Raises:
+            TypeError: There is something else than numbers in it.
+            ValueError: Its names are not those of the parameters, or
+                an array has another shape.
+        """
+        named = dict(self.named_parameters())
+        _check_names(named, state)
+        data = [_accepted(n, p, state[n]) for n, p in named.items()]
+        for parameter, number in zip(named.values(), data):
+            parameter.data = number
+            parameter.zero_grad()
+
+
+def _shape(parameter: Value) -> tuple[int, ...]:
+    """Return the shape of a parameter; that of one number is `()`."""
+    return tuple(getattr(parameter.data, "shape", ()))
+
+
+def _found_in(module: Module) -> list[tuple[str, Any]]:
+    """Return all that a module holds, each once, by its first name."""
+    found: dict[int, tuple[str, Any]] = {}
+    _collect(module, "", found)
+    return list(found.values())
+
+
+def _collect(
+    x: Any, name: str, found: dict[int, tuple[str, Any]]
+) -> None:
+    if id(x) in found or not isinstance(x, _HOLDERS):
+        return
+    found[id(x)] = name, x
+    for key, member in _members(x):
+        _collect(member, f"{name}.{key}" if name else str(key), found)
+
+
+_HOLDERS = (Value, Module, list, tuple, dict)
+
+
+def _members(x: Any) -> Iterable[tuple[Any, Any]]:
+    """Return what an object holds, each with its name or place."""
+    if isinstance(x, Module):
+        return vars(x).items()
+    if isinstance(x, dict):
+        return x.items()
+    return enumerate(x) if isinstance(x, (list, tuple)) else ()
+
+
+def _check_names(
+    named: Mapping[str, Value], state: Mapping[str, Any]
+) -> None:
+    missing = [name for name in named if name not in state]
+    unknown = [name for name in state if name not in named]
+    if missing or unknown:
+        raise ValueError(
+            f"load_state: the state lacks {missing}, and the model "
+            f"does not know {unknown}"
+        )
+
+
+def _accepted(name: str, parameter: Value, given: Any) -> Number:
+    """Return a copy of a number for a parameter, or raise."""
+    if isinstance(given, Value):
+        raise TypeError(
+            f"load_state: {name} is a {type(given).__name__}; give its "
+            "data"
+        )
+    try:
+        fresh = type(parameter)(given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"load_state: {name}: {error}") from None
+    if _shape(fresh) != _shape(parameter):
+        raise ValueError(
+            f"load_state: {name} has shape {_shape(parameter)} in the "
+            f"model and {_shape(fresh)} in the state"
+        )
+    return copy.deepcopy(fresh.data)
 
 
 def _check(n_inputs: int, activation: str) -> None:
@@ -68,10 +186,6 @@ class Neuron(Module):
         ]
         self.b = Value(0.0)
         self.activation = activation
-
-    def parameters(self) -> list[Value]:
-        """Return the weights, then the bias."""
-        return [*self.w, self.b]
 
     def __repr__(self) -> str:
         return f"Neuron({len(self.w)}, {self.activation!r})"
@@ -118,10 +232,6 @@ class Layer(Module):
     def __call__(self, x: Sequence[Number]) -> list[Value]:
         """Return one output a neuron, `n_outputs` in all."""
         return [neuron(x) for neuron in self.neurons]
-
-    def parameters(self) -> list[Value]:
-        """Return the parameters, neuron by neuron."""
-        return [p for n in self.neurons for p in n.parameters()]
 
     def __repr__(self) -> str:
         first = self.neurons[0]
@@ -172,10 +282,6 @@ class MLP(Module):
         for layer in self.layers:
             x = layer(x)
         return x[0] if len(x) == 1 else list(x)
-
-    def parameters(self) -> list[Value]:
-        """Return the parameters, layer by layer."""
-        return [p for layer in self.layers for p in layer.parameters()]
 
     def __repr__(self) -> str:
         return self._repr

@@ -1,9 +1,16 @@
-"""Optimisers: how parameters follow their gradients downhill."""
+"""Optimisers: how parameters follow their gradients downhill.
+
+A parameter is a number or an array of any library. No array is changed
+in place, so a reference to an old one is a copy of it.
+"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from numbers import Number as PythonNumber
+from typing import Any, ClassVar
 
-from prosegrad.value import Value
+from prosegrad.elementary import Number
+from prosegrad.value import Value, namespace
 
 
 class Optimiser:
@@ -14,10 +21,15 @@ class Optimiser:
         learning_rate: How far one step goes. May be changed between
             steps.
 
+    Attributes:
+        steps: How many steps it has taken.
+
     Raises:
-        ValueError: No parameters, or a learning rate that is not a
-            positive finite number.
+        ValueError: No parameters, one of them twice, or a learning
+            rate that is not a positive finite number.
     """
+
+    _memories: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, parameters: Iterable[Value], learning_rate: float
@@ -25,12 +37,15 @@ class Optimiser:
         self.parameters = list(parameters)
         if not self.parameters:
             raise ValueError("an optimiser needs parameters, got none")
+        if len(set(map(id, self.parameters))) < len(self.parameters):
+            raise ValueError("a parameter is given twice")
         if not 0 < learning_rate < math.inf:
             raise ValueError(
                 f"learning rate {learning_rate!r} is not a positive "
                 "finite number"
             )
         self.learning_rate = learning_rate
+        self.steps = 0
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to zero."""
@@ -40,6 +55,79 @@ class Optimiser:
     def step(self) -> None:
         """Move every parameter once."""
         raise NotImplementedError
+
+    def state(self) -> dict[str, Number]:
+        """Return all that steps have changed, by name.
+
+        The learning rate, the number of steps and what is remembered
+        of each parameter, as `mean.0`. Nothing in it will change, for
+        no step writes into an array.
+        """
+        state = {
+            "learning_rate": self.learning_rate,
+            "steps": self.steps,
+        }
+        for name in self._memories:
+            for i, x in enumerate(getattr(self, name)):
+                state[f"{name}.{i}"] = x
+        return state
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` has returned.
+
+        Arrays may come from another library; they are copied. If
+        anything is raised, nothing has changed.
+
+        Raises:
+            TypeError: There is something else than numbers in it.
+            ValueError: It is the state of another kind of optimiser,
+                or of other parameters.
+        """
+        _check_names(self.state(), state)
+        found: dict[str, Any] = {
+            "learning_rate": float(state["learning_rate"]),
+            "steps": int(state["steps"]),
+        }
+        for name in self._memories:
+            found[name] = [
+                _accepted(f"{name}.{i}", state[f"{name}.{i}"], p.data)
+                for i, (_, p) in enumerate(
+                    zip(getattr(self, name), self.parameters)
+                )
+            ]
+        vars(self).update(found)
+
+
+def _like(x: Number, data: Number) -> Number:
+    """Return `x` in the precision and the shape of an array.
+
+    NumPy makes a number of a result without axes, and a learning
+    rate of NumPy would make float64 of float32.
+    """
+    dtype = getattr(data, "dtype", None)
+    if dtype is None or isinstance(data, (PythonNumber, Value)):
+        return x
+    is_like = type(x) is type(data) and x.dtype == dtype
+    if is_like and x.shape == data.shape:
+        return x
+    xp = namespace(data)
+    if not xp.isdtype(dtype, "real floating"):
+        return x
+    if getattr(x, "shape", ()) == ():
+        return xp.full_like(data, x)
+    return xp.asarray(x, dtype=dtype)
+
+
+def _gradients(parameters: list[Value]) -> list[Number]:
+    """Return every gradient in the precision of its parameter."""
+    for i, p in enumerate(parameters):
+        own, found = (getattr(x, "shape", ()) for x in (p.data, p.grad))
+        if found not in (own, ()):
+            raise ValueError(
+                f"step: parameter {i} has shape {tuple(own)}, and its "
+                f"gradient {tuple(found)}"
+            )
+    return [_like(p.grad, p.data) for p in parameters]
 
 
 class SGD(Optimiser):
@@ -51,9 +139,12 @@ class SGD(Optimiser):
         momentum: What part of the last step's velocity stays.
 
     Raises:
-        ValueError: No parameters, a learning rate that is not a
-            positive finite number, a momentum outside [0, 1).
+        ValueError: No parameters, one of them twice, a learning rate
+            that is not a positive finite number, or a momentum
+            outside [0, 1).
     """
+
+    _memories = ("velocity",)
 
     def __init__(
         self,
@@ -65,14 +156,23 @@ class SGD(Optimiser):
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum {momentum!r} is not in [0, 1)")
         self.momentum = momentum
-        self.velocity = [0.0] * len(self.parameters)
+        self.velocity: list[Number] = []
+        if momentum:
+            still = [_like(0, p.data) for p in self.parameters]
+            self.velocity = still
 
     def step(self) -> None:
         """Move every parameter against its running gradient."""
-        for i, parameter in enumerate(self.parameters):
-            v = self.momentum * self.velocity[i] + parameter.grad
-            self.velocity[i] = v
-            parameter.data -= self.learning_rate * v
+        gradients = _gradients(self.parameters)
+        self.steps += 1
+        for i, (parameter, v) in enumerate(
+            zip(self.parameters, gradients)
+        ):
+            data = parameter.data
+            if self.momentum:
+                v = _like(self.momentum * self.velocity[i] + v, data)
+                self.velocity[i] = v
+            parameter.data = _like(data - self.learning_rate * v, data)
 
 
 class Adam(Optimiser):
@@ -87,10 +187,13 @@ class Adam(Optimiser):
             by zero.
 
     Raises:
-        ValueError: No parameters, a learning rate that is not a
-            positive finite number, betas outside [0, 1), or an
-            epsilon that is not positive.
+        ValueError: No parameters, one of them twice, a learning rate
+            that is not a positive finite number, betas outside
+            [0, 1), or an epsilon that is not positive.
     """
+
+    _memories = ("mean", "square")
+    weight_decay = 0.0
 
     def __init__(
         self,
@@ -106,19 +209,139 @@ class Adam(Optimiser):
             raise ValueError(f"epsilon {epsilon!r} is not positive")
         self.betas = betas
         self.epsilon = epsilon
-        self.steps = 0
-        self.mean = [0.0] * len(self.parameters)
-        self.square = [0.0] * len(self.parameters)
+        self.mean = [_like(0, p.data) for p in self.parameters]
+        self.square = [_like(0, p.data) for p in self.parameters]
 
     def step(self) -> None:
         """Move every parameter by its mean over its spread."""
+        gradients = _gradients(self.parameters)
         self.steps += 1
-        b1, b2 = self.betas
         for i, parameter in enumerate(self.parameters):
-            g = parameter.grad
-            self.mean[i] += (1 - b1) * (g - self.mean[i])
-            self.square[i] += (1 - b2) * (g * g - self.square[i])
-            mean = self.mean[i] / (1 - b1**self.steps)
-            square = self.square[i] / (1 - b2**self.steps)
-            move = mean / (math.sqrt(square) + self.epsilon)
-            parameter.data -= self.learning_rate * move
+            data = parameter.data
+            move = self._direction(i, gradients[i], data)
+            if self.weight_decay:
+                move = move + self.weight_decay * data
+            parameter.data = _like(
+                data - self.learning_rate * move, data
+            )
+
+    def _direction(self, i: int, g: Number, data: Number) -> Number:
+        b1, b2 = self.betas
+        m, s = self.mean[i], self.square[i]
+        self.mean[i] = m = _like(m + (1 - b1) * (g - m), data)
+        self.square[i] = s = _like(s + (1 - b2) * (g * g - s), data)
+        mean = m / (1 - b1**self.steps)
+        square = s / (1 - b2**self.steps)
+        root = namespace(square).sqrt(square)
+        return mean / (root + self.epsilon)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+
+    Args:
+        parameters: The Values to move.
+        learning_rate: How far one step goes.
+        betas: As for Adam.
+        epsilon: As for Adam.
+        weight_decay: What part of a parameter goes at each step,
+            times the learning rate.
+
+    Raises:
+        ValueError: As for Adam, or a weight decay that is negative or
+            not finite.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        learning_rate: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(parameters, learning_rate, betas, epsilon)
+        if not 0 <= weight_decay < math.inf:
+            raise ValueError(
+                f"weight decay {weight_decay!r} is negative or not "
+                "finite"
+            )
+        self.weight_decay = weight_decay
+
+
+def clip_gradients(
+    parameters: Iterable[Value], max_norm: float
+) -> float:
+    """Shrink the gradients together to a length of `max_norm`.
+
+    As in PyTorch, the factor is `max_norm / (norm + 1e-6)` if that is
+    below 1. The idea is by Pascanu, Mikolov and Bengio (2013).
+
+    Args:
+        parameters: The Values whose gradients are one long vector.
+        max_norm: How long it may be.
+
+    Returns:
+        Its Euclidean length before.
+
+    Raises:
+        ValueError: `max_norm` is not positive, or a gradient is not
+            finite. No gradient has changed.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"max_norm {max_norm!r} is not positive")
+    parameters = list(parameters)
+    lengths = [_length(p.grad) for p in parameters]
+    for i, length in enumerate(lengths):
+        if not math.isfinite(length):
+            raise ValueError(
+                f"clip_gradients: the gradient of parameter {i} is "
+                "not finite"
+            )
+    norm = math.hypot(*lengths)
+    factor = max_norm / (norm + 1e-6)
+    if factor < 1:
+        for p in parameters:
+            p.grad = _like(p.grad * factor, p.grad)
+    return norm
+
+
+def _length(x: Number) -> float:
+    """Return the Euclidean length, also if a square overflows."""
+    sizes = abs(x)
+    if not getattr(sizes, "shape", ()):
+        return float(sizes)
+    if 0 in sizes.shape:
+        return 0.0
+    xp = namespace(sizes)
+    largest = float(xp.max(sizes))
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    parts = sizes / largest
+    return largest * math.sqrt(float(xp.sum(parts * parts)))
+
+
+def _check_names(own: Iterable[str], state: Iterable[str]) -> None:
+    own, names = dict.fromkeys(own), dict.fromkeys(state)
+    missing = [name for name in own if name not in names]
+    unknown = [name for name in names if name not in own]
+    if missing or unknown:
+        raise ValueError(
+            f"load_state: the state lacks {missing}, and the optimiser "
+            f"does not know {unknown}"
+        )
+
+
+def _accepted(name: str, x: Any, data: Number) -> Number:
+    """Return a copy of a memory, of the kind of its parameter."""
+    own, found = (tuple(getattr(v, "shape", ())) for v in (data, x))
+    if own != found:
+        raise ValueError(
+            f"load_state: {name} has shape {found}, and the parameter "
+            f"{own}"
+        )
+    if isinstance(data, (PythonNumber, Value)):
+        return x.item() if hasattr(x, "item") else +x
+    return namespace(data).asarray(
+        x, dtype=data.dtype, device=data.device, copy=True
+    )

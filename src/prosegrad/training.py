@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from prosegrad.memory import collector_paused
-from prosegrad.optim import Optimiser
+from prosegrad.optim import Optimiser, clip_gradients
 from prosegrad.value import Value
 
 T = TypeVar("T")
@@ -63,6 +63,48 @@ def progress(items: Iterable[T], label: str = "") -> Iterable[T]:
     return line
 
 
+def train_epoch(
+    loss: Callable[..., Value],
+    loader: Iterable[Sequence[Any]],
+    optimiser: Optimiser,
+    schedule: Callable[[int], float] | None = None,
+    max_norm: float | None = None,
+) -> float:
+    """Take a step for each batch, and return the mean loss.
+
+    Each batch is measured before the step that it causes.
+
+    Args:
+        loss: Takes the parts of a batch, returns their mean loss.
+        loader: The batches; each has parts of one length, as inputs
+            and targets.
+        optimiser: Moves the parameters.
+        schedule: Takes the number of steps so far and returns the
+            learning rate of the next; None leaves it as it is.
+        max_norm: How long the gradient may be; None means any length.
+
+    Raises:
+        ValueError: There are no batches, or the gradient should be
+            clipped and is not finite.
+    """
+    total, count = 0.0, 0
+    with collector_paused():
+        for batch in loader:
+            value = loss(*batch)
+            optimiser.zero_grad()
+            value.backward()
+            if max_norm is not None:
+                clip_gradients(optimiser.parameters, max_norm)
+            if schedule is not None:
+                optimiser.learning_rate = schedule(optimiser.steps)
+            optimiser.step()
+            total += float(value) * len(batch[0])
+            count += len(batch[0])
+    if not count:
+        raise ValueError("train_epoch: there are no batches")
+    return total / count
+
+
 def fit(
     model: Callable[[Any], Any],
     inputs: Sequence[Any],
@@ -91,15 +133,12 @@ def fit(
         ValueError: The lengths differ, there are no examples, or
             `batch_size` is below 1.
     """
+
+    def of_batch(xs: list[Any], ys: list[Any]) -> Value:
+        return loss([model(x) for x in xs], ys)
+
     history = []
-    with collector_paused():
-        for _ in progress(range(epochs), "training"):
-            total = 0.0
-            for xs, ys in batches(inputs, targets, batch_size, rng):
-                value = loss([model(x) for x in xs], ys)
-                optimiser.zero_grad()
-                value.backward()
-                optimiser.step()
-                total += float(value) * len(xs)
-            history.append(total / len(inputs))
+    for _ in progress(range(epochs), "training"):
+        loader = batches(inputs, targets, batch_size, rng)
+        history.append(train_epoch(of_batch, loader, optimiser))
     return history

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, singledispatch
 from numbers import Complex, Real
 from numbers import Number as PythonNumber
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from prosegrad import elementary
 from prosegrad.elementary import Number
@@ -77,7 +77,7 @@ class Value:
     def __repr__(self) -> str:
         return f"Value(data={self.data!r}, grad={self.grad!r})"
 
-    def __add__(self, other: Number) -> Value:
+    def __add__(self, other: Number) -> Self:
         if type(other) is not type(self):
             self, other = lift(self, other)
 
@@ -88,10 +88,10 @@ class Value:
         data = self.data + other.data
         return type(self)(data, (self, other), "+", _backward)
 
-    def __radd__(self, other: Number) -> Value:
+    def __radd__(self, other: Number) -> Self:
         return type(self)(other).__add__(self)
 
-    def __mul__(self, other: Number) -> Value:
+    def __mul__(self, other: Number) -> Self:
         if type(other) is not type(self):
             self, other = lift(self, other)
         x, y = self.data, other.data
@@ -102,7 +102,7 @@ class Value:
 
         return type(self)(x * y, (self, other), "*", _backward)
 
-    def __rmul__(self, other: Number) -> Value:
+    def __rmul__(self, other: Number) -> Self:
         return type(self)(other).__mul__(self)
 
     def backward(self, gradient: Number | None = None) -> None:
@@ -141,7 +141,7 @@ class Value:
         """Set `grad` to zero."""
         self.grad = 0.0 if type(self.data) is float else 0
 
-    def detach(self) -> Value:
+    def detach(self) -> Self:
         """Return a leaf with the same number and no history."""
         data = self.data
         return type(self)(
@@ -157,16 +157,16 @@ class Value:
         kind = Value if self._level else type(self)
         return kind, (self.data,), (None, {"grad": self.grad})
 
-    def __neg__(self) -> Value:
+    def __neg__(self) -> Self:
         def _backward(grad: Number) -> None:
             self.grad -= grad
 
         return type(self)(-self.data, (self,), "neg", _backward)
 
-    def __pos__(self) -> Value:
+    def __pos__(self) -> Self:
         return self
 
-    def __sub__(self, other: Number) -> Value:
+    def __sub__(self, other: Number) -> Self:
         if type(other) is not type(self):
             self, other = lift(self, other)
 
@@ -177,10 +177,10 @@ class Value:
         data = self.data - other.data
         return type(self)(data, (self, other), "-", _backward)
 
-    def __rsub__(self, other: Number) -> Value:
+    def __rsub__(self, other: Number) -> Self:
         return type(self)(other).__sub__(self)
 
-    def __truediv__(self, other: Number) -> Value:
+    def __truediv__(self, other: Number) -> Self:
         if type(other) is not type(self):
             self, other = lift(self, other)
         y = other.data
@@ -192,12 +192,13 @@ class Value:
 
         return type(self)(z, (self, other), "/", _backward)
 
-    def __rtruediv__(self, other: Number) -> Value:
+    def __rtruediv__(self, other: Number) -> Self:
         return type(self)(other).__truediv__(self)
 
-    def __pow__(self, n: Number) -> Value:
+    def __pow__(self, n: Number) -> Self:
         if isinstance(n, Value):
-            return _power(self, n)
+            result: Self = _power(self, n)
+            return result
         x = self.data
         y = elementary.power(x, n)
 
@@ -206,10 +207,11 @@ class Value:
 
         return type(self)(y, (self,), f"**{n}", _backward)
 
-    def __rpow__(self, other: Number) -> Value:
-        return _power(type(self)(other), self)
+    def __rpow__(self, other: Number) -> Self:
+        result: Self = _power(type(self)(other), self)
+        return result
 
-    def __abs__(self) -> Value:
+    def __abs__(self) -> Self:
         x = self.data
 
         def _backward(grad: Number) -> None:
@@ -251,96 +253,102 @@ class Value:
 
     def _unary(
         self, op: str, y: Number, slope: Callable[[], Number]
-    ) -> Value:
+    ) -> Self:
         def _backward(grad: Number) -> None:
             self.grad += grad * slope()
 
         return type(self)(y, (self,), op, _backward)
 
-    def exp(self) -> Value:
+    def exp(self) -> Self:
         """Return e to the power of this Value; the slope is itself."""
         y = namespace(self.data).exp(self.data)
         return self._unary("exp", y, lambda: y)
 
-    def expm1(self) -> Value:
+    def expm1(self) -> Self:
         """Return `exp(x) - 1`, exact to the last digits near 0."""
         x, xp = self.data, namespace(self.data)
         return self._unary("expm1", xp.expm1(x), lambda: xp.exp(x))
 
-    def log(self) -> Value:
+    def log(self) -> Self:
         """Return the natural logarithm; the slope is `1 / x`."""
         x, xp = self.data, namespace(self.data)
         return self._unary("log", xp.log(x), lambda: 1 / x)
 
-    def log1p(self) -> Value:
+    def log1p(self) -> Self:
         """Return `log(1 + x)`, exact to the last digits near 0."""
         x, xp = self.data, namespace(self.data)
         return self._unary("log1p", xp.log1p(x), lambda: 1 / (1 + x))
 
-    def sqrt(self) -> Value:
+    def sqrt(self) -> Self:
         """Return the square root; its slope at 0 is infinite."""
         y = namespace(self.data).sqrt(self.data)
         return self._unary("sqrt", y, lambda: _reciprocal(2 * y))
 
-    def sin(self) -> Value:
+    def sin(self) -> Self:
         """Return the sine; the slope is the cosine."""
         x, xp = self.data, namespace(self.data)
         return self._unary("sin", xp.sin(x), lambda: xp.cos(x))
 
-    def cos(self) -> Value:
+    def cos(self) -> Self:
         """Return the cosine; the slope is minus the sine."""
         x, xp = self.data, namespace(self.data)
         return self._unary("cos", xp.cos(x), lambda: -xp.sin(x))
 
-    def tan(self) -> Value:
+    def tan(self) -> Self:
         """Return the tangent; the slope is 1 plus its square."""
         y = namespace(self.data).tan(self.data)
         return self._unary("tan", y, lambda: 1 + y * y)
 
-    def asin(self) -> Value:
+    def asin(self) -> Self:
         """Return the arc sine; its slope at -1 and 1 is infinite."""
         x, xp = self.data, namespace(self.data)
         return self._unary("asin", xp.asin(x), lambda: _arc_slope(x))
 
-    def acos(self) -> Value:
+    def acos(self) -> Self:
         """Return the arc cosine; the slope is minus that of asin."""
         x, xp = self.data, namespace(self.data)
         return self._unary("acos", xp.acos(x), lambda: -_arc_slope(x))
 
-    def atan(self) -> Value:
+    def atan(self) -> Self:
         """Return the arc tangent; the slope is `1 / (1 + x**2)`."""
         x, xp = self.data, namespace(self.data)
         return self._unary("atan", xp.atan(x), lambda: 1 / (1 + x * x))
 
-    def sinh(self) -> Value:
+    def sinh(self) -> Self:
         """Return the hyperbolic sine; the slope is the cosine."""
         x, xp = self.data, namespace(self.data)
         return self._unary("sinh", xp.sinh(x), lambda: xp.cosh(x))
 
-    def cosh(self) -> Value:
+    def cosh(self) -> Self:
         """Return the hyperbolic cosine; the slope is the sine."""
         x, xp = self.data, namespace(self.data)
         return self._unary("cosh", xp.cosh(x), lambda: xp.sinh(x))
 
-    def sign(self) -> Value:
+    def sign(self) -> Self:
         """Return -1, 0 or 1, a constant of the graph."""
         return type(self)(namespace(self.data).sign(self.data))
 
-    def zeros_like(self) -> Value:
+    def zeros_like(self) -> Self:
         """Return a Value that holds the zero of the same kind."""
         return type(self)(namespace(self.data).zeros_like(self.data))
 
     @staticmethod
     def where(condition: Any, x: Number, y: Number) -> Any:
         """Return `x` where the condition holds, else `y`."""
-        return where(condition, x, y)
+        if isinstance(condition, bool):
+            return x if condition else y
+        if isinstance(x, Value):
+            return _where(condition, *lift(x, y))
+        if isinstance(y, Value):
+            return _where(condition, *reversed(lift(y, x)))
+        return namespace(condition).where(condition, x, y)
 
     def __array_namespace__(self, *, api_version: Any = None) -> Any:
         return Value
 
     __array_ufunc__ = None
 
-    def tanh(self) -> Value:
+    def tanh(self) -> Self:
         """Return the hyperbolic tangent, between -1 and 1."""
         x, xp = self.data, namespace(self.data)
 
@@ -349,19 +357,19 @@ class Value:
 
         return self._unary("tanh", xp.tanh(x), slope)
 
-    def sigmoid(self) -> Value:
+    def sigmoid(self) -> Self:
         """Return `1 / (1 + exp(-x))` for any x, without overflow."""
         x, xp = self.data, namespace(self.data)
         y = xp.sigmoid(x)
         return self._unary("sigmoid", y, lambda: y * xp.sigmoid(-x))
 
-    def softplus(self) -> Value:
+    def softplus(self) -> Self:
         """Return `log(1 + exp(x))` for any x, without overflow."""
         x, xp = self.data, namespace(self.data)
         y = xp.softplus(x)
         return self._unary("softplus", y, lambda: xp.sigmoid(x))
 
-    def relu(self) -> Value:
+    def relu(self) -> Self:
         """Return `max(0, x)`; the slope at 0 is 0. NaN passes on."""
         x, xp = self.data, namespace(self.data)
 
@@ -372,7 +380,7 @@ class Value:
         y = xp.maximum(x, xp.zeros_like(x))
         return type(self)(y, (self,), "relu", _backward)
 
-    def leaky_relu(self, slope: float = 0.01) -> Value:
+    def leaky_relu(self, slope: float = 0.01) -> Self:
         """Return x above 0, else `slope * x`; the slope at 0 too."""
         x, xp = self.data, namespace(self.data)
 
@@ -382,9 +390,12 @@ class Value:
         y = xp.where(x > 0, x, slope * x)
         return type(self)(y, (self,), "leaky_relu", _backward)
 
-    def maximum(self, other: Number) -> Value:
+    def maximum(self, other: Number) -> Self:
         """Return the larger; a tie gives each side half the slope."""
         if type(other) is not type(self):
+            if _is_of_subclass(other, self):
+                larger: Self = other.maximum(self)
+                return larger
             self, other = lift(self, other)
         x, y = self.data, other.data
 
@@ -395,17 +406,15 @@ class Value:
         largest = _larger(x, y)
         return type(self)(largest, (self, other), "max", _backward)
 
-    def minimum(self, other: Number) -> Value:
+    def minimum(self, other: Number) -> Self:
         """Return the smaller; a tie gives each side half the slope."""
-        if type(other) is not type(self):
-            self, other = lift(self, other)
         return -(-self).maximum(-other)
 
-    def silu(self) -> Value:
+    def silu(self) -> Self:
         """Return `x * sigmoid(x)` (Elfwing et al. 2017)."""
         return self * self.sigmoid()
 
-    def gelu(self) -> Value:
+    def gelu(self) -> Self:
         """Return GELU in its tanh form (Hendrycks & Gimpel 2016)."""
         x, xp = self.data, namespace(self.data)
         c = math.sqrt(8 / math.pi)
@@ -437,7 +446,7 @@ def at_level(kind: Any, level: int) -> Any:
     return type(kind.__name__, (kind,), parts)
 
 
-def lift(x: Value, y: Number) -> tuple[Value, Value]:
+def lift(x: Value, y: Number) -> tuple[Any, Any]:
     """Return both operands as Values of the higher level of the two.
 
     What is no Value, or one of a lower level, becomes a constant.
@@ -487,8 +496,11 @@ def one_like(x: Number) -> Number:
     """Return the 1 of the same kind as `x`."""
     if isinstance(x, Value):
         return type(x)(one_like(x.data))
-    kind: Any = type(x)
-    return kind(1) if isinstance(x, PythonNumber) else 1
+    if isinstance(x, PythonNumber):
+        kind: Any = type(x)
+        return kind(1)
+    ones_like = getattr(namespace(x), "ones_like", None)
+    return 1 if ones_like is None else ones_like(x)
 
 
 def _is_real_scalar(data: Number) -> bool:
@@ -523,7 +535,11 @@ def find_namespace(x: Number) -> Any:
 
 def _base_slope(x: Number, n: Number, y: Number) -> Number:
     # Below 1/2, n - 1 rounds, and the power would amplify that.
-    rounds = (n < 0.5) & (abs(x) < math.inf)
+    rounds = n < 0.5
+    if rounds is not False:
+        rounds = rounds & (abs(x) < math.inf)
+    if not isinstance(rounds, bool):
+        rounds = rounds & (x != 0)
     try:
         slope = _choose(
             rounds, lambda: n * y / x, lambda: n * x ** (n - 1)
@@ -548,7 +564,7 @@ def _exponent_slope(x: Number, y: Number) -> Number:
         return 0.0 if x == 0 else math.nan
 
 
-def _power(base: Value, exponent: Value) -> Value:
+def _power(base: Value, exponent: Value) -> Any:
     if type(base) is not type(exponent):
         base, exponent = lift(base, exponent)
     x, n = base.data, exponent.data
@@ -587,13 +603,10 @@ def where(condition: Any, x: Number, y: Number) -> Any:
         x: A number, a Value or plain.
         y: A number, a Value or plain.
     """
-    if isinstance(condition, bool):
-        return x if condition else y
-    if isinstance(x, Value):
-        return _where(condition, *lift(x, y))
-    if isinstance(y, Value):
-        return _where(condition, *reversed(lift(y, x)))
-    return namespace(condition).where(condition, x, y)
+    special = isinstance(x, type(y)) or not isinstance(y, Value)
+    box = x if special else y
+    kind = type(box) if isinstance(box, Value) else Value
+    return kind.where(condition, x, y)
 
 
 def _where(condition: Any, x: Value, y: Value) -> Value:
@@ -615,6 +628,10 @@ def _larger(x: Number, y: Number) -> Number:
     if namespace(x) is elementary is not namespace(y):
         x, y = y, x  # a plain number has no maximum for other kinds
     return namespace(x).maximum(x, y)
+
+
+def _is_of_subclass(y: Any, x: Value) -> bool:
+    return isinstance(y, type(x)) and type(y) is not type(x)
 
 
 def dot(
