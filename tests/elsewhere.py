@@ -166,7 +166,9 @@ def program() -> str:
     """Return the program of four devices, as the page has it."""
     for fence in parse(DEVICES).fences:
         for node in ast.parse(fence.source).body:
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets) == "program":
+            if not isinstance(node, ast.Assign):
+                continue
+            if [ast.unparse(target) for target in node.targets] == ["program"]:
                 return str(ast.literal_eval(node.value))
     raise LookupError(f"{DEVICES}: there is no `program`")
 

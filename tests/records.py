@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -18,6 +18,18 @@ def circumstances(*packages: str) -> str:
     return f"Measured on {date.today():%d %B %Y}, " + ", ".join(
         [python, machine, *versions]
     )
+
+
+def installed(*packages: str) -> list[str]:
+    """Return those of the packages that are here."""
+    found = []
+    for name in packages:
+        try:
+            version(name)
+        except PackageNotFoundError:
+            continue
+        found.append(name)
+    return found
 
 
 def put_on_page(page: Path, text: str, name: str = "") -> None:

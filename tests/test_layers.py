@@ -408,8 +408,9 @@ class Holders(Module):
 
     def __init__(self) -> None:
         self.shared = Tensor([1.0, 2.0])
-        self.parts = [self.shared, (Tensor(3.0), [self.shared])]
-        self.named = {"pair": Pair(self.shared, Tensor([4.0])), "other": (1, "text")}
+        self.parts: Any = [self.shared, (Tensor(3.0), [self.shared])]
+        pair = Pair(self.shared, Tensor([4.0]))
+        self.named: Any = {"pair": pair, "other": (1, "text")}
         self.inside = Sequential(Linear(2, 1, rng=seeded()))
         self.inside.layers.append(lambda x: x * self.parts[1][0])
         self.calls = 0
@@ -532,7 +533,7 @@ def test_tensors_are_taken_as_they_are() -> None:
 
 def test_a_network_of_values_has_other_numbers_too() -> None:
     model, other = MLP(2, [3, 1]), MLP(2, [3, 1])
-    expected = other([1.0, 2.0])
+    expected: Any = other([1.0, 2.0])
 
     assert functional_call(model, other.state(), [1.0, 2.0]).data == expected.data
 

@@ -146,7 +146,7 @@ def test_a_state_without_its_best() -> None:
 def squares(parameter: Value) -> Any:
     """Return a loss: the mean distance to some numbers."""
 
-    def loss(targets: list[float]) -> Value:
+    def loss(targets: list[float]) -> Any:
         return mean_squared_error([parameter] * len(targets), targets)
 
     return loss
@@ -195,9 +195,8 @@ def test_a_network_of_numbers_with_all_of_it() -> None:
     optimiser = Adam(model.parameters(), 0.1)
     stopping = EarlyStopping(20)
 
-    def loss(xs: Any, ys: Any) -> Value:
-        outputs: Any = [model(x) for x in xs]
-        return mean_squared_error(outputs, ys)
+    def loss(xs: Any, ys: Any) -> Any:
+        return mean_squared_error([model(x) for x in xs], ys)
 
     plan = warmup_cosine(0.1, 200, 10)
     for _ in range(200):

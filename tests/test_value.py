@@ -11,7 +11,7 @@ import random
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, Self
 
 import mpmath
 import pytest
@@ -702,16 +702,16 @@ def test_a_subclass_may_override_reflected_operators() -> None:
     """Python asks a subclass's reflected method first; that must end."""
 
     class Loud(Value):
-        def __rsub__(self, other: Any) -> Value:
+        def __rsub__(self, other: Any) -> Self:
             return super().__rsub__(other)
 
-        def __radd__(self, other: Any) -> Value:
+        def __radd__(self, other: Any) -> Self:
             return super().__radd__(other)
 
-        def __rmul__(self, other: Any) -> Value:
+        def __rmul__(self, other: Any) -> Self:
             return super().__rmul__(other)
 
-        def __rtruediv__(self, other: Any) -> Value:
+        def __rtruediv__(self, other: Any) -> Self:
             return super().__rtruediv__(other)
 
     x = Loud(2.0)

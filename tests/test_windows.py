@@ -90,8 +90,8 @@ class Case:
         rng = np.random.default_rng((self.seed, i))
         return rng.integers(-4, 5, shape)
 
-    def conv(self, *operands: Any) -> Tensor:
-        return conv2d(*operands, stride=self.stride, padding=self.padding)
+    def conv(self, x: Any, w: Any, b: Any = None) -> Tensor:
+        return conv2d(x, w, b, self.stride, self.padding)
 
 
 @st.composite
@@ -104,7 +104,7 @@ def cases(draw: Any, first: int = 0) -> Case:
     return Case(images, size, stride, padding, lengths, draw(st.integers(0, 99)))
 
 
-def looped(x: Any, w: Any, b: Any, case: Case) -> Any:
+def looped(case: Case, x: Any, w: Any, b: Any) -> Any:
     """Return the convolution by its definition, one product at a time."""
     n, channels, h, width = x.shape
     (p, q), (s, t), (kh, kw) = case.padding, case.stride, case.size
@@ -155,7 +155,7 @@ def test_convolution_is_the_loop(case: Case) -> None:
     """With fractions each number is the one of the definition."""
     operands = [fractions(x) for x in case.operands()]
     y = case.conv(*map(Tensor, operands))
-    expected = looped(*operands, case)
+    expected = looped(case, *operands)
 
     assert y.shape == expected.shape
     assert np.all(y.data == expected)
@@ -171,11 +171,11 @@ def test_gradients_of_a_convolution(case: Case) -> None:
     seed = fractions(case.numbers(y.shape))
     y.backward(seed)
 
-    before = looped(*operands, case)
+    before = looped(case, *operands)
     for i, leaf in enumerate(leaves):
         nudge = fractions(case.numbers(leaf.shape, 20 + i))
         moved = [x + nudge if i == j else x for j, x in enumerate(operands)]
-        change = looped(*moved, case) - before
+        change = looped(case, *moved) - before
 
         assert leaf.grad.shape == leaf.shape
         assert dot(leaf.grad, nudge) == dot(seed, change)
@@ -380,7 +380,7 @@ def test_single_precision_stays(library: Library) -> None:
     )
     y = avg_pool2d(max_pool2d(conv2d(x, w, b, padding=1), 3, 2), 2, 1)
     y.sum().backward()
-    arrays = [t for t in topological_order(y) if not isinstance(t.data, int)]
+    arrays: list[Any] = [t for t in topological_order(y) if not isinstance(t.data, int)]
 
     assert all(t.dtype == library.dtype("float32") for t in arrays)
     assert all(t.grad.dtype == library.dtype("float32") for t in (x, w, b))
@@ -540,6 +540,20 @@ def test_numbers_of_numpy_are_whole_numbers() -> None:
     assert y.shape == (1, 1, 3, 2)
 
 
+def test_a_length_is_whatever_is_an_index() -> None:
+    """As for a slice, `__index__` decides what is a whole number."""
+
+    class Two:
+        def __index__(self) -> int:
+            return 2
+
+    x = np.ones((4, 4))
+
+    assert windows(x, Two(), [Two(), 1]).shape == (2, 2, 2, 3)
+    with pytest.raises(ValueError, match=r"size is array\(\[2, 2\]\)"):
+        windows(x, np.array([2, 2]))
+
+
 def test_operands_of_two_levels() -> None:
     """Images of an outer gradient meet weights of an inner one."""
     x, w = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
@@ -629,7 +643,7 @@ def test_operands_stay_as_they_were() -> None:
             r"windows: size is \(1, 2, 3\), not a whole number from 1 on, or two",
         ),
         (
-            lambda: windows(np.ones((2, 2)), 1.5),
+            lambda: windows(np.ones((2, 2)), 1.5),  # type: ignore[arg-type]
             "windows: size is 1.5, not a whole number",
         ),
         (

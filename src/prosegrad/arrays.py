@@ -7,16 +7,22 @@ of every number.
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from functools import cache
 from numbers import Number as PythonNumber
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 import array_api_compat
 import numpy as np
 
 from prosegrad.elementary import Number
-from prosegrad.value import Value, find_namespace, where
+from prosegrad.value import (
+    Value,
+    find_namespace,
+    one_like,
+    where,
+)
 
 Shape: TypeAlias = tuple[int, ...]
 """The lengths of an array's axes."""
@@ -53,20 +59,29 @@ class ArrayFunctions:
         """Return `x` where the condition holds, else `y`."""
         if isinstance(x, Value) or isinstance(y, Value):
             return where(condition, x, y)
-        return self._library.where(condition, x, y)
+        return self._of(condition, x, y).where(condition, x, y)
 
     def maximum(self, x: Array, y: Array | float) -> Array:
         """Return the larger of each pair; `y` may be one number."""
-        return self._library.maximum(x, self._like(y, x))
+        return self._of(x, y).maximum(x, self._like(y, x))
 
     def minimum(self, x: Array, y: Array | float) -> Array:
         """Return the smaller of each pair; `y` may be one number."""
-        return self._library.minimum(x, self._like(y, x))
+        return self._of(x, y).minimum(x, self._like(y, x))
+
+    def _of(self, *arrays: Array | float) -> Any:
+        """Return the functions of an array not there yet, or ours."""
+        for x in arrays:
+            if hasattr(x, "example"):
+                return library(x)
+        return self._library
 
     def _like(self, y: Array | float, x: Array) -> Array:
-        if isinstance(y, PythonNumber):
-            return self.asarray(y, dtype=x.dtype)
-        return y
+        if not isinstance(y, PythonNumber):
+            return y
+        whole = self.isdtype(x.dtype, "integral")
+        dtype = None if whole and isinstance(y, float) else x.dtype
+        return self.asarray(y, dtype=dtype)
 
     def add_at(self, shape: Shape, key: Any, values: Array) -> Array:
         """Return zeros, and at `key` the sum of `values`.
@@ -163,6 +178,13 @@ class NumpyFunctions(ArrayFunctions):
         """Return the largest along axes, or of all."""
         return _max(x, axis, None, None, keepdims)
 
+    def ones_like(self, x: Array) -> Array:
+        """Return ones of the kind of the numbers of x."""
+        ones = np.ones_like(x)
+        if ones.dtype == object:
+            ones[...] = np.vectorize(one_like, otypes="O")(x)
+        return ones
+
 
 NUMPY = NumpyFunctions(np)
 find_namespace.register(np.ndarray, lambda x: NUMPY)
@@ -229,7 +251,9 @@ def stretched(shape: Shape, larger: Shape) -> tuple[int, ...]:
 
 
 def spread(
-    x: Array, shape: Shape, axis: int | Sequence[int] | None
+    x: Array,
+    shape: Shape,
+    axis: SupportsIndex | Sequence[SupportsIndex] | None,
 ) -> Array:
     """Return `x` with the axes back that a sum took, at full length.
 
@@ -244,18 +268,19 @@ def spread(
 
 
 def axes_of(
-    axis: int | Sequence[int] | None, ndim: int
+    axis: SupportsIndex | Sequence[SupportsIndex] | None, ndim: int
 ) -> tuple[int, ...]:
     """Return the axes as numbers from 0; None means all of them."""
     if axis is None:
         return tuple(range(ndim))
-    axes: Any = axis
     if hasattr(axis, "__index__"):
-        axes = (axis,)
-    return tuple(i % ndim for i in axes)
+        axis = (operator.index(axis),)
+    return tuple(operator.index(i) % ndim for i in axis)
 
 
-def squeezed(x: Array, axis: int | Sequence[int] | None) -> Array:
+def squeezed(
+    x: Array, axis: SupportsIndex | Sequence[SupportsIndex] | None
+) -> Array:
     """Return `x` without the axes of length 1 that a sum has kept."""
     gone = axes_of(axis, len(x.shape))
     shape = (n for i, n in enumerate(x.shape) if i not in gone)

@@ -196,6 +196,7 @@ def vjp(
     def pull_back(cotangent: Tree) -> tuple[Tree, ...]:
         numbers, structure = numbers_of("vjp", "cotangent", cotangent)
         require_same("vjp", "cotangent", structure, graph.outside)
+        _require_shapes(numbers, flatten(graph.result)[0])
         return graph.pull(numbers)
 
     found = (graph.result, pull_back)
@@ -211,6 +212,18 @@ def require_same(
             f"{name}: the {role} should be like {expected}, "
             f"and is like {found}"
         )
+
+
+def _require_shapes(
+    cotangents: Sequence[Number], results: Sequence[Number]
+) -> None:
+    for cotangent, result in zip(cotangents, results):
+        shapes = [getattr(x, "shape", ()) for x in (cotangent, result)]
+        if find_box(result) is not Value and shapes[0] != shapes[1]:
+            raise ValueError(
+                f"vjp: a cotangent has shape {shapes[0]}, and its "
+                f"result {shapes[1]}"
+            )
 
 
 def _positions(

@@ -25,7 +25,7 @@ class Module:
     computed is none.
     """
 
-    def named_parameters(self) -> list[tuple[str, Value]]:
+    def named_parameters(self) -> list[tuple[str, Any]]:
         """Return every parameter with its name, in a fixed order.
 
         A name is the way to the parameter, as `layers.0.weight`. The
@@ -38,8 +38,8 @@ class Module:
             if isinstance(x, Value) and not x._op
         ]
 
-    def parameters(self) -> list[Value]:
-        """Return every trainable Value, always in the same order."""
+    def parameters(self) -> list[Any]:
+        """Return every trainable Value or Tensor, in a fixed order."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def modules(self) -> list["Module"]:

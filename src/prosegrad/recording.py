@@ -241,6 +241,18 @@ class ArraySymbol(Symbol):
     def __invert__(self) -> Any:
         return self._apply("~", self)
 
+    def maximum(self, other: Number) -> Any:
+        """Return the larger; one of the two is not there yet."""
+        if isinstance(self, Symbol):
+            return Symbol.maximum(self, other)
+        return Symbol.maximum(other, self)
+
+    def minimum(self, other: Number) -> Any:
+        """Return the smaller; one of the two is not there yet."""
+        if isinstance(self, Symbol):
+            return Symbol.minimum(self, other)
+        return Symbol.minimum(other, self)
+
     def __matmul__(self, other: Array) -> Any:
         return record("{} @ {}", operator.matmul, self, other)
 

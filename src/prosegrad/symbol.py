@@ -247,4 +247,5 @@ def _where_asked() -> str:
 
 
 def _is_ours(scope: dict[str, Any]) -> bool:
-    return str(scope.get("__name__")).startswith("prosegrad.")
+    name = str(scope.get("__name__"))
+    return name.startswith("prosegrad.") or name == "functools"

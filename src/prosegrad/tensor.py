@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from functools import cache
 from itertools import accumulate
 from numbers import Number as PythonNumber
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -48,7 +48,7 @@ from prosegrad.value import (
     topological_order,
 )
 
-Axis = int | Sequence[int] | None
+Axis = SupportsIndex | Sequence[SupportsIndex] | None
 """One axis, some, or all of them."""
 
 
@@ -164,11 +164,14 @@ class Tensor(Value):
             TypeError: There is no `gradient` and `self` is not one
                 real number.
             ValueError: `gradient` has another shape.
-            RuntimeError: `self` was computed inside `no_grad`.
+            RuntimeError: `self` was computed inside `no_grad`, or a
+                node of its graph has been freed.
         """
         seed = _seed(self, gradient)
         order = topological_order(self)
-        before = [(v, v.grad) for v in order if not v._parents]
+        leaves = [node for node in order if not node._parents]
+        before = [(leaf, leaf.grad) for leaf in leaves]
+        _check_leaves(leaves)
         for node in order:
             node.grad = Total()
         try:
@@ -224,6 +227,9 @@ class Tensor(Value):
 
     def minimum(self, other: Number) -> Tensor:
         """Return the smaller; a tie gives each side half the slope."""
+        if not isinstance(other, (Value, PythonNumber)):
+            other = _as_array(other)
+        broadcast_shape("minimum", self.shape, shape_of(other))
         return -(-self).maximum(-other)
 
     @staticmethod
@@ -233,8 +239,8 @@ class Tensor(Value):
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the sum of the numbers along an axis, or of all."""
-        x, shape = self.data, self.shape
-        y = library(x).sum(x, axis=_axis(axis), keepdims=keepdims)
+        shape = self.shape
+        y = _reduced("sum", self.data, axis, keepdims)
         return _node(self, y, "sum", lambda g: spread(g, shape, axis))
 
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -245,8 +251,8 @@ class Tensor(Value):
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the largest; equal ones share the gradient."""
-        x, xp, shape = self.data, library(self.data), self.shape
-        y = xp.max(x, axis=_axis(axis), keepdims=keepdims)
+        x, shape = self.data, self.shape
+        y = _reduced("max", x, axis, keepdims)
 
         def back(grad: Array) -> Array:
             winners = _as_numbers(x == spread(y, shape, axis), x)
@@ -303,7 +309,9 @@ class Tensor(Value):
     def __rmatmul__(self, other: Number) -> Tensor:
         return matmul(other, self)
 
-    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+    def reshape(
+        self, *shape: SupportsIndex | Sequence[SupportsIndex]
+    ) -> Tensor:
         """Return the numbers, in order, in another shape.
 
         Args:
@@ -314,7 +322,7 @@ class Tensor(Value):
         if hasattr(lengths, "__index__"):
             lengths = (lengths,)
         x, own = self.data, self.shape
-        y = library(x).reshape(x, tuple(lengths))
+        y = _reshaped(x, tuple(lengths))
         return _node(
             self, y, "reshape", lambda g: library(g).reshape(g, own)
         )
@@ -329,7 +337,7 @@ class Tensor(Value):
             ValueError: The result has no such axis.
         """
         shape = [*self.shape]
-        shape.insert(_axis_in("expand_dims", axis, (1, *shape)), 1)
+        shape.insert(_axis_in("expand_dims", axis, self.shape, 1), 1)
         return self.reshape(shape)
 
     def permute_dims(self, axes: Sequence[int]) -> Tensor:
@@ -366,12 +374,22 @@ class Tensor(Value):
     def mT(self) -> Tensor:
         """Each matrix, the last two axes, transposed."""
         n = self.ndim
+        if n < 2:
+            raise ValueError(f"mT: shape {self.shape} has no matrix")
         return self.permute_dims([*range(n - 2), n - 1, n - 2])
 
     def broadcast_to(self, shape: Shape) -> Tensor:
-        """Return the array stretched to a larger shape."""
-        x, own = self.data, self.shape
-        y = library(x).broadcast_to(x, tuple(shape))
+        """Return the array stretched to a larger shape.
+
+        Raises:
+            ValueError: It cannot be stretched to that shape.
+        """
+        x, own, shape = self.data, self.shape, tuple(shape)
+        if broadcast_shape("broadcast_to", own, shape) != shape:
+            raise ValueError(
+                f"broadcast_to: {shape} is not larger than {own}"
+            )
+        y = library(x).broadcast_to(x, shape)
         return _node(self, y, "broadcast_to", lambda g: sum_to(g, own))
 
     @staticmethod
@@ -436,6 +454,14 @@ _LOST = {
 }
 
 
+def _check_leaves(leaves: list[Value]) -> None:
+    if any(leaf._op == "freed" for leaf in leaves):
+        raise RuntimeError(
+            "backward: a part of the graph was freed by "
+            "backward(keep_graph=False)"
+        )
+
+
 def _plain(data: Number) -> Array:
     """Return the array inside all Tensors."""
     while isinstance(data, Value):
@@ -482,7 +508,7 @@ def _walk(order: list[Value], keep_graph: bool) -> None:
     while order:
         node = order.pop()
         rule, grad = node._backward, node.grad.sum
-        if rule is None:
+        if rule is None or not node._parents:
             continue
         if grad is None:
             node.grad = 0
@@ -688,7 +714,19 @@ def _axis(axis: Axis) -> int | tuple[int, ...] | None:
         return None
     if hasattr(axis, "__index__"):
         return operator.index(axis)
-    return tuple(axis)
+    return tuple(map(operator.index, axis))
+
+
+def _reduced(name: str, x: Array, axis: Axis, keepdims: bool) -> Array:
+    """Return a sum or a maximum along axes, or say what is wrong."""
+    function = getattr(library(x), name)
+    try:
+        return function(x, axis=_axis(axis), keepdims=keepdims)
+    except (IndexError, RuntimeError, ValueError):
+        raise ValueError(
+            f"{name}: there is no axis {axis}, or no number along it, "
+            f"in shape {shape_of(x)}"
+        ) from None
 
 
 def _as_numbers(condition: Array, x: Array) -> Array:
@@ -707,12 +745,16 @@ def _largest(x: Array, axis: Axis) -> Array:
     return xp.where(xp.isfinite(found), found, xp.zeros_like(found))
 
 
-def _mean_square(predictions: Tensor, targets: Number) -> Tensor:
+def _mean_square(predictions: Tensor, targets: Any) -> Tensor:
+    if not is_array(targets):
+        targets = np.asarray(targets)
     if predictions.shape != shape_of(targets):
         raise ValueError(
             f"mean_squared_error: predictions of shape "
             f"{predictions.shape}, targets of {shape_of(targets)}"
         )
+    if 0 in predictions.shape:
+        raise ValueError("mean_squared_error: no predictions")
     errors: Tensor = predictions - targets
     return (errors**2).mean()
 
@@ -800,8 +842,10 @@ def _kind_of(*operands: Number) -> type[Tensor]:
 
 def _inside(kind: type[Tensor], x: Number) -> Array:
     """Return the array of an operand, which may be a constant."""
-    if isinstance(x, Value):
+    if isinstance(x, Tensor):
         return x.data if type(x) is kind else x
+    if isinstance(x, Value):
+        raise TypeError(f"matmul: {x!r} is one number, not an array")
     return _as_array(x)
 
 
@@ -811,7 +855,12 @@ def _check_product(a: Shape, b: Shape) -> None:
             f"matmul: shapes {a} and {b} do not fit; rows of {a[-1]} "
             f"numbers meet columns of {b[-2]}"
         )
-    broadcast_shape("matmul", a[:-2], b[:-2])
+    try:
+        broadcast_shape("matmul", a[:-2], b[:-2])
+    except ValueError:
+        raise ValueError(
+            f"matmul: stacks of shapes {a} and {b} do not fit"
+        ) from None
 
 
 def _sum_of_products(a: Array, grad: Array, shape: Shape) -> Array:
@@ -866,6 +915,10 @@ def _with_a_vector(kind: type[Tensor], x: Number, y: Number) -> Tensor:
             f"matmul: shapes {x.shape} and {y.shape} do not fit; a "
             "single number is no matrix"
         )
+    if x.shape[-1] != y.shape[-min(y.ndim, 2)]:
+        raise ValueError(
+            f"matmul: shapes {x.shape} and {y.shape} do not fit"
+        )
     rows = x if x.ndim > 1 else x.expand_dims(0)
     columns = y if y.ndim > 1 else y.expand_dims(1)
     z = matmul(rows, columns)
@@ -905,13 +958,33 @@ def linear(x: Number, weight: Number, bias: Number) -> Tensor:
     return type(product)(y, parents, "linear", _backward)
 
 
-def _axis_in(operation: str, axis: int, shape: Shape) -> int:
-    """Return the axis from 0 on; raise if the shape has none such."""
-    if not -len(shape) <= axis < len(shape):
+def _reshaped(x: Array, lengths: Shape) -> Array:
+    try:
+        return library(x).reshape(x, lengths)
+    except (RuntimeError, TypeError, ValueError):
         raise ValueError(
-            f"{operation}: there is no axis {axis} in shape {shape}"
+            f"reshape: an array of shape {shape_of(x)} cannot be made "
+            f"of shape {lengths}"
+        ) from None
+
+
+def _axis_in(
+    operation: str, axis: int, shape: Shape, more: int = 0
+) -> int:
+    """Return the axis from 0 on; raise if there is none such.
+
+    Args:
+        operation: Who asks.
+        axis: The axis, from either end.
+        shape: The shape.
+        more: How many axes the result has more.
+    """
+    n = len(shape) + more
+    if not -n <= axis < n:
+        raise ValueError(
+            f"{operation}: there is no axis {axis} for shape {shape}"
         )
-    return axis % len(shape)
+    return axis % n
 
 
 def _key(key: Any) -> Any:
@@ -965,7 +1038,8 @@ def concat(tensors: Sequence[Number], axis: int = 0) -> Tensor:
             x.grad += grad[(*before, slice(start, end))]
 
     arrays = _raised([x.data for x in parts])
-    y = library(arrays[0]).concat(arrays, axis=axis)
+    traced = (x for x in arrays if hasattr(x, "example"))
+    y = library(next(traced, arrays[0])).concat(arrays, axis=axis)
     return kind(y, tuple(parts), "concat", _backward)
 
 
@@ -980,6 +1054,14 @@ def stack(tensors: Sequence[Number], axis: int = 0) -> Tensor:
         ValueError: There are none, or their shapes differ.
     """
     boxes = [x if isinstance(x, Tensor) else Tensor(x) for x in tensors]
+    if not boxes:
+        raise ValueError("stack: there are no arrays")
+    shapes = list(dict.fromkeys(x.shape for x in boxes))
+    if len(shapes) > 1:
+        raise ValueError(
+            f"stack: shapes {', '.join(map(str, shapes))} differ"
+        )
+    axis = _axis_in("stack", axis, shapes[0], 1)
     return concat([x.expand_dims(axis) for x in boxes], axis)
 
 

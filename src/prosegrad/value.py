@@ -499,8 +499,7 @@ def one_like(x: Number) -> Number:
     if isinstance(x, PythonNumber):
         kind: Any = type(x)
         return kind(1)
-    ones_like = getattr(namespace(x), "ones_like", None)
-    return 1 if ones_like is None else ones_like(x)
+    return namespace(x).ones_like(x) if hasattr(x, "shape") else 1
 
 
 def _is_real_scalar(data: Number) -> bool:
@@ -534,6 +533,8 @@ def find_namespace(x: Number) -> Any:
 
 
 def _base_slope(x: Number, n: Number, y: Number) -> Number:
+    if (n == 0) is True:
+        return 0
     # Below 1/2, n - 1 rounds, and the power would amplify that.
     rounds = n < 0.5
     if rounds is not False:
@@ -653,6 +654,8 @@ def dot(
             "the right"
         )
     kind = _highest({type(start), *map(type, left), *map(type, right)})
+    if kind.__mul__ is not Value.__mul__:  # its numbers have shapes
+        return sum((x * y for x, y in zip(left, right)), kind(start))
     parents: list[Value] = []
     slopes: list[Number] = []
     total = start

@@ -7,10 +7,10 @@ and pooling a maximum or a mean. Names and shapes are those of
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from functools import cache
-from numbers import Integral
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 import array_api_compat
 
@@ -18,7 +18,7 @@ from prosegrad.arrays import Array, Shape, library, shape_of
 from prosegrad.elementary import Number
 from prosegrad.tensor import Tensor, _as_array, _node, matmul
 
-Pair: TypeAlias = int | Sequence[int]
+Pair: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 """A height and a width, or one number for both."""
 
 
@@ -202,14 +202,16 @@ def _as_given(x: Number) -> Number:
 def _pair(operation: str, name: str, given: Pair, least: int) -> Shape:
     """Return a height and a width, from one number or from two."""
     pair = given if isinstance(given, Sequence) else (given, given)
-    if len(pair) != 2 or not all(
-        isinstance(n, Integral) and n >= least for n in pair
-    ):
+    try:
+        lengths = tuple(map(operator.index, pair))
+    except TypeError:  # not a whole number
+        lengths = ()
+    if len(lengths) != 2 or min(lengths) < least:
         raise ValueError(
             f"{operation}: {name} is {given!r}, not a whole number "
             f"from {least} on, or two of them"
         )
-    return int(pair[0]), int(pair[1])
+    return lengths
 
 
 def pad2d(x: Number, padding: Pair) -> Any:
