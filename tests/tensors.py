@@ -706,7 +706,11 @@ def joints(draw: Any, name: str) -> Call:
         shapes = [list(shape) for _ in range(count)]
         for one in shapes:
             one[axis] = draw(st.integers(0, 3))
-    joined = {"stack": (stack, np.stack), "concat": (concat, np.concatenate)}[name]
+    pairs: dict[str, Any] = {
+        "stack": (stack, np.stack),
+        "concat": (concat, np.concatenate),
+    }
+    joined = pairs[name]
     return Call(
         f"{name} axis={axis}",
         lambda *xs: joined[0](xs, axis=axis),

@@ -31,10 +31,7 @@ from prosegrad.estimator import (
 KINDS = (FeedForwardClassifier, FeedForwardRegressor)
 
 
-checks: Any = parametrize_with_checks([kind() for kind in KINDS])
-
-
-@checks
+@parametrize_with_checks([kind() for kind in KINDS])  # type: ignore[untyped-decorator]
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     """Every check passes; only what needs pandas or SciPy is skipped."""
     check(estimator)

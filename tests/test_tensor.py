@@ -46,7 +46,6 @@ from prosegrad.tensor import (
 
 from .tensors import Library, assert_close, opened, plain_array, weights
 
-
 Function = Callable[..., Any]
 F = Fraction
 
@@ -72,7 +71,7 @@ MASK = np.array([[True, False, True], [False, False, True]])
 
 
 def test_each_leaf_has_its_own_precision() -> None:
-    x, w, n = Tensor(np.float32([1, 2])), Tensor([3.0, 4.0]), Tensor([5, 6])
+    x, w, n = Tensor(np.array([1, 2], np.float32)), Tensor([3.0, 4.0]), Tensor([5, 6])
     (x * w * n).sum().backward()
 
     assert (x.grad.dtype, w.grad.dtype) == (np.float32, np.float64)
@@ -159,10 +158,7 @@ EXACT_ONES: dict[str, Function] = {
 ROUNDED_ONES: dict[str, Function] = {
     "**": lambda x, y: x**y,
     "** 0.3": lambda x, y: x**0.3,
-    **{
-        name: lambda x, y, name=name: getattr(x / 8, name)()  # type: ignore[misc]
-        for name in UNARY.split()
-    },
+    **{name: lambda x, y, name=name: getattr(x / 8, name)() for name in UNARY.split()},
 }
 
 
@@ -318,7 +314,7 @@ def test_where_of_a_value_and_a_tensor() -> None:
 
 def test_maximum_of_a_value_and_a_tensor() -> None:
     v, x = Value(2.0), Tensor(A(3))
-    z = v.maximum(x)
+    z: Any = v.maximum(x)
     z.sum().backward()
 
     assert type(z) is Tensor
@@ -377,7 +373,8 @@ def test_where_of_plain_operands() -> None:
 
 def test_dot_broadcasts_back() -> None:
     x, v = Tensor(A(2, 3)), Tensor(A(3))
-    prosegrad.dot([x], [v]).sum().backward()
+    product: Any = prosegrad.dot([x], [v])
+    product.sum().backward()
 
     assert v.grad.tolist() == [5, 7, 9]
 
@@ -399,7 +396,7 @@ def test_an_order_is_undone_not_done_again(order: Any) -> None:
 def test_equal_ones_share(library: Library) -> None:
     """The largest that are equal get equal parts of the gradient."""
     x = Tensor(library.array([[3.0, 1.0, 3.0], [2.0, 2.0, 2.0]]))
-    for f, expected in {
+    slopes: dict[Function, Any] = {
         lambda x: x.max(1): [[0.5, 0, 0.5], [1 / 3] * 3],
         lambda x: x.max(): [[0.5, 0, 0.5], [0, 0, 0]],
         lambda x: x.max(0): [[1, 0, 1], [0, 1, 0]],
@@ -410,7 +407,8 @@ def test_equal_ones_share(library: Library) -> None:
         lambda x: (x - 2).relu(): [[1, 0, 1], [0] * 3],
         lambda x: (x - 2).leaky_relu(): [[1, 0.01, 1], [0.01] * 3],
         lambda x: abs(x - 2): [[1, -1, 1], [0] * 3],
-    }.items():
+    }
+    for f, expected in slopes.items():
         x.zero_grad()
         f(x).sum().backward()
         assert_close(x.grad, expected)
@@ -443,7 +441,11 @@ def test_minus_infinity_has_no_share(library: Library) -> None:
     """A masked score, of minus infinity, gets nothing and no NaN."""
     x = Tensor(library.array([-math.inf, 0.0, 1.0]))
     rest = Tensor(library.array([0.0, 1.0]))
-    for f in (lambda x: x.logsumexp(), lambda x: x.softmax()[-1]):
+    functions: list[Function] = [
+        lambda x: x.logsumexp(),
+        lambda x: x.softmax()[-1],
+    ]
+    for f in functions:
         for z in (x, rest):
             z.zero_grad()
             f(z).backward()
@@ -552,7 +554,8 @@ def test_what_cannot_be_done() -> None:
     with pytest.raises(TypeError, match="Tensor holds numbers"):
         x + "a"
     with pytest.raises(TypeError, match="ufunc"):
-        np.add(A(3), x)
+        add: Any = np.add
+        add(A(3), x)
     with pytest.raises(TypeError, match="copied or pickled"):
         pickle.dumps(x * 1)
 
@@ -816,7 +819,8 @@ def test_nodes_are_freed_on_the_way() -> None:
         x = Tensor(A(2))
         y = x * 2.0
         z = y.exp()
-        ghost, rule, alive = weakref.ref(z.data), y._backward, []
+        alive: list[Any] = []
+        ghost, rule = weakref.ref(z.data), y._backward
         y._backward = watched(ghost, rule, alive)
         total = z.sum()
         del z

@@ -34,7 +34,7 @@ UNARY = (
 MASK = np.array([[True, False, True], [False, False, True]])
 OPERATIONS: dict[str, Function] = {
     **{
-        name: lambda x, name=name: getattr(x / 8, name)()  # type: ignore[misc]
+        name: lambda x, name=name: getattr(x / 8, name)()
         for name in UNARY.split()
     },
     "abs": lambda x: abs(x - 3.5),

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from prosegrad import tensor
-from prosegrad.arrays import Array, Shape, constant_like, shape_of
+from prosegrad.arrays import (
+    Array,
+    Shape,
+    constant_like,
+    is_array,
+    shape_of,
+)
 from prosegrad.layers import (
     Embedding,
     FeedForward,
@@ -244,13 +250,14 @@ class GPT(Module):
             ValueError: There are more tokens than positions, none,
                 or no such token.
         """
-        shape, longest = np.shape(tokens), len(self.positions.weight)
+        known = tokens if is_array(tokens) else np.asarray(tokens)
+        shape, longest = shape_of(known), len(self.positions.weight)
         if not shape or not 0 < shape[-1] <= longest:
             raise ValueError(
                 f"GPT: tokens of shape {shape}, and there are "
                 f"{longest} positions"
             )
-        x = self.tokens(tokens) + self.positions(np.arange(shape[-1]))
+        x = self.tokens(known) + self.positions(np.arange(shape[-1]))
         for block in self.blocks:
             x = block(x)
         return self.out(self.norm(x))

@@ -19,6 +19,8 @@ from prosegrad.arrays import (
     Array,
     Shape,
     constant_like,
+    is_array,
+    is_kind,
     library,
     shape_of,
     sum_to,
@@ -210,17 +212,25 @@ class Embedding(Module):
 
 
 def _indices(indices: Any, n_entries: int) -> Any:
-    found = np.asarray(indices)
-    if found.dtype.kind not in "iu":
+    found = indices if is_array(indices) else np.asarray(indices)
+    if not is_kind(found, "integral"):
         raise TypeError(
             f"Embedding: indices are whole numbers, not {found.dtype}"
         )
+    _check_range(found, n_entries)
+    return found
+
+
+def _check_range(indices: Array, n_entries: int) -> None:
+    try:
+        found = np.asarray(indices)
+    except TypeError:  # a trace has no numbers to look at
+        return
     if found.size and not 0 <= found.min() <= found.max() < n_entries:
         raise ValueError(
             f"Embedding: indices from {found.min()} to {found.max()}, "
             f"and there are {n_entries} entries"
         )
-    return found
 
 
 def layer_norm(

@@ -245,9 +245,9 @@ class Tensor(Value):
 
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the mean of the numbers along an axis, or of all."""
+        total = self.sum(axis, keepdims)
         axes = axes_of(axis, self.ndim)
-        count = math.prod(self.shape[i] for i in axes)
-        return self.sum(axis, keepdims) / count
+        return total / math.prod(self.shape[i] for i in axes)
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the largest; equal ones share the gradient."""

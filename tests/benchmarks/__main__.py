@@ -12,21 +12,21 @@ from __future__ import annotations
 
 import argparse
 import random
-from importlib.metadata import PackageNotFoundError, version
 from math import isnan
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.records import circumstances, put_on_page
+from tests.records import circumstances, installed, put_on_page
 
-from . import gradients
+from . import gradients, tensors
 from .contenders import CONTENDERS
 from .processes import Worker
 from .workloads import OPERATIONS
 
 PAGE = Path("docs/about/benchmarks.md")
 LIBRARIES = ("prosegrad", "micrograd")
+PEERS = ("micrograd", "casadi", "jax", "autograd", "torch", "numba", "numpy")
 USERS, OFF = "as users run it", "collector off for both"
 # name on the page, workload, collector, steps a run, unit, units a step
 ROWS = [
@@ -125,7 +125,7 @@ def peers(rounds: int) -> str:
     for name, reason in contest.missing.items():
         print(f"left out: {name}: {reason}")
     parts = [
-        circumstances(*installed()) + f", medians of {rounds} interleaved rounds."
+        circumstances(*installed(*PEERS)) + f", medians of {rounds} interleaved rounds."
         " In brackets, the ratio to the plain Python function in the first table,"
         " and to NumPy by hand in the second; the third is the time until the"
         " first result.",
@@ -143,20 +143,12 @@ def peers(rounds: int) -> str:
     return "\n\n".join(parts)
 
 
-def installed() -> list[str]:
-    """Return those of our peers that are here."""
-    found = []
-    for name in ("micrograd", "casadi", "jax", "autograd", "torch", "numba", "numpy"):
-        try:
-            version(name)
-        except PackageNotFoundError:
-            continue
-        found.append(name)
-    return found
-
-
 # The part and the name of its marks on the page.
-PARTS = {"engine": (engine, ""), "gradients": (peers, "gradients")}
+PARTS = {
+    "engine": (engine, ""),
+    "gradients": (peers, "gradients"),
+    "tensors": (tensors.measure, "tensors"),
+}
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ answers agree, or nothing is measured.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -75,10 +75,28 @@ class Contest:
         return f"{time} ({self.ratio((name, problem), (to, problem)):,.2f})"
 
 
-def run(names: Sequence[str], problems: Sequence[str], rounds: int) -> Contest:
-    """Let the contenders take turns, in random order in each round."""
+def run(
+    names: Sequence[str],
+    problems: Sequence[str],
+    rounds: int,
+    module: str = "contenders",
+    reference: str = REFERENCE,
+    tolerances: Mapping[str, float] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Contest:
+    """Let the contenders take turns, in random order in each round.
+
+    Args:
+        names: Of the contenders.
+        problems: Their names.
+        rounds: How many there are.
+        module: Which one serves the contenders.
+        reference: Whose answer the others are compared with.
+        tolerances: How far an answer may be from it, by problem.
+        environment: What else the processes find in theirs.
+    """
     contest = Contest()
-    workers = {name: Worker(name, "contenders") for name in names}
+    workers = {name: Worker(name, module, environment) for name in names}
     try:
         able = {}
         for name, worker in workers.items():
@@ -93,7 +111,9 @@ def run(names: Sequence[str], problems: Sequence[str], rounds: int) -> Contest:
                 if "failed" in answer:
                     contest.missing[f"{name} ({problem})"] = answer["failed"]
             here = [name for name in here if "failed" not in answers[name]]
-            agree(problem, {name: answers[name]["numbers"] for name in here})
+            numbers = {name: answers[name]["numbers"] for name in here}
+            tolerance = (tolerances or {}).get(problem, TOLERANCE)
+            agree(problem, numbers, reference, tolerance)
             for name in here:
                 contest.ready[name, problem] = answers[name]["ready"]
                 contest.seconds[name, problem] = []
@@ -107,9 +127,14 @@ def run(names: Sequence[str], problems: Sequence[str], rounds: int) -> Contest:
     return contest
 
 
-def agree(problem: str, answers: dict[str, list[float]]) -> None:
+def agree(
+    problem: str,
+    answers: dict[str, list[float]],
+    reference: str = REFERENCE,
+    tolerance: float = TOLERANCE,
+) -> None:
     """Raise if two contenders computed different things."""
-    expected = answers[REFERENCE]
+    expected = answers[reference]
     for name, numbers in answers.items():
         # A plain function has only a value.
         wanted = expected[:1] if name == "plain" else expected
@@ -117,7 +142,7 @@ def agree(problem: str, answers: dict[str, list[float]]) -> None:
             raise ValueError(f"{problem}: {name} gave {len(numbers)} numbers")
         for a, b in zip(numbers, wanted, strict=True):
             # Not ">": a NaN is not close to anything.
-            if not abs(a - b) <= TOLERANCE * max(1.0, abs(b)):
+            if not abs(a - b) <= tolerance * max(1.0, abs(b)):
                 raise ValueError(f"{problem}: {name} gave {a!r}, not {b!r}")
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -25,6 +25,11 @@ ONE_THREAD = {
     "JAX_ENABLE_X64": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
+KEEPING = {
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+}
+"""Lets glibc keep the memory that is free, instead of giving it back."""
 SAMPLE = 5e-3
 """So many seconds one measurement takes, or one step if that takes longer."""
 
@@ -32,14 +37,19 @@ SAMPLE = 5e-3
 class Worker:
     """The parent's side."""
 
-    def __init__(self, name: str, module: str = "worker") -> None:
+    def __init__(
+        self,
+        name: str,
+        module: str = "worker",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.process = subprocess.Popen(
             [sys.executable, "-m", f"tests.benchmarks.{module}", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | ONE_THREAD,
+            env=os.environ | ONE_THREAD | dict(environment or {}),
         )
 
     def ask(self, **request: Any) -> Any:
