@@ -49,7 +49,7 @@ class ArrayFunctions:
     def sigmoid(self, x: Array) -> Array:
         """Return `1 / (1 + exp(-x))` without overflow."""
         z = self.exp(-self.abs(x))
-        return self.where(x >= 0, self.ones_like(z), z) / (1 + z)
+        return self.exp(self.minimum(x, 0.0)) / (1 + z)
 
     def softplus(self, x: Array) -> Array:
         """Return `log(1 + exp(x))` without overflow."""

@@ -7,8 +7,10 @@ graph, the closures and the walk back are paid for once.
 The list of operations and the writer are those of `prosegrad.jit`.
 """
 
+import ast
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -729,6 +731,51 @@ def _owned(trace: Recording, x: Number, taken: set[int]) -> Number:
     return ArraySymbol(trace, place, example)
 
 
+MANY_BYTES = 2**20
+
+
+def _freeing(program: Program, trace: Recording) -> Program:
+    """Return a program that holds no large array for too long."""
+    total = sum(getattr(x, "nbytes", 0) for x in trace.made.values())
+    if total < MANY_BYTES:
+        return program
+    return replace(program, source=with_deletions(program.source))
+
+
+def with_deletions(source: str) -> str:
+    """Return the source of a function that deletes what it has used.
+
+    Args:
+        source: A function: assignments, one on a line, and a return.
+    """
+    (function,) = ast.parse(source).body
+    assert isinstance(function, ast.FunctionDef)
+    ends = _last_uses(function.body)
+    lines = source.splitlines()
+    for statement in function.body[-2::-1]:
+        names = ends.get(statement.lineno)
+        if names:
+            line = f"    del {', '.join(names)}"
+            lines.insert(statement.lineno, line)
+    return "\n".join([*lines, ""])
+
+
+def _last_uses(body: Sequence[ast.stmt]) -> dict[int, list[str]]:
+    """Return, by line, what is used there for the last time."""
+    made: dict[str, int] = {}
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name):
+                if isinstance(node.ctx, ast.Store):
+                    made[node.id] = statement.lineno
+                elif node.id in made:
+                    made[node.id] = statement.lineno
+    ends: dict[int, list[str]] = {}
+    for name, line in made.items():
+        ends.setdefault(line, []).append(name)
+    return ends
+
+
 class CompiledArrays(Compiled):
     """A function of arrays that is traced once for their shapes.
 
@@ -765,7 +812,8 @@ class CompiledArrays(Compiled):
         xp = library(arrays[0])
         trace, scope = Recording(xp), array_scope(xp, *CALLED)
         f = _with_own_results(self._f, trace)
-        return write(f, args, trace.forms, scope, trace, _input)
+        program = write(f, args, trace.forms, scope, trace, _input)
+        return _freeing(program, trace)
 
 
 REDUCTIONS = ("sum", "mean", "max", "min", "argmax")
