@@ -26,6 +26,7 @@ from prosegrad.kinds import (
     NAMES,
     ComplexFunctions,
     Functions,
+    _near_x,
 )
 from prosegrad.value import find_namespace, namespace
 
@@ -186,6 +187,25 @@ def test_what_is_nearly_x_is_rounded_to_the_context() -> None:
     assert decimal.getcontext().prec == 28
 
 
+def test_digits_to_spare() -> None:
+    """Five, and as many as are lost near 0; below the last digit it is x itself."""
+    used = []
+
+    def third(x: Decimal) -> Decimal:
+        used.append(decimal.getcontext().prec)
+        return x / 3
+
+    call = _near_x(third)
+    with decimal.localcontext() as context:
+        context.prec = 6
+        answers = [str(call(Decimal(x))) for x in ("2e+2", "2", "0.2", "2e-6")]
+        tiny = str(call(Decimal("1.23456789e-7")))
+
+    assert used == [11, 11, 12, 17]
+    assert answers == ["66.6667", "0.666667", "0.0666667", "6.66667E-7"]
+    assert tiny == "1.23457E-7"
+
+
 @pytest.mark.parametrize("x", ["0", "-0", "0E-40", "0E+7"])
 def test_decimal_functions_at_zero(x: str) -> None:
     for name in ("expm1", "log1p", "sinh", "tanh"):
@@ -321,6 +341,12 @@ def test_the_complex_sigmoid_does_not_overflow() -> None:
     assert pulled("sigmoid", 1000 + 1j) == (1, 0)
 
 
+@pytest.mark.parametrize("y", [-3.0, -1e-9, 0.5, 2.0, 4.0])
+def test_the_sigmoid_on_the_imaginary_axis(y: float) -> None:
+    """There it is `(1 + i tan(y / 2)) / 2`, and no conjugate of it."""
+    assert abs(COMPLEX.sigmoid(1j * y) - (1 + 1j * math.tan(y / 2)) / 2) < 1e-15
+
+
 def test_a_complex_result_wants_to_be_meant() -> None:
     """No derivative of a complex number by accident."""
     z = Value(1 + 2j)
@@ -428,6 +454,42 @@ def test_errors_name_the_function_and_the_number(
 
     assert type(caught.value) is kind
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def raising(error: Exception) -> Formula:
+    def function(x: Any) -> Any:
+        raise error
+
+    return function
+
+
+FAILURES: list[tuple[Formula, type[Exception], str]] = [
+    (raising(OverflowError()), OverflowError, TOO_LARGE),
+    (raising(decimal.Overflow()), OverflowError, TOO_LARGE),
+    (raising(ValueError()), ValueError, OUTSIDE),
+    (raising(ZeroDivisionError()), ValueError, OUTSIDE),
+    (lambda x: -INF, ValueError, OUTSIDE),
+    (lambda x: NAN, ValueError, OUTSIDE),
+    (lambda x: 1j, ValueError, OUTSIDE),
+]
+
+
+@pytest.mark.parametrize(("function", "kind", "reason"), FAILURES)
+def test_a_function_of_ones_own_fails_by_its_name(
+    function: Formula, kind: type[Exception], reason: str
+) -> None:
+    xp = Functions("numbers of mine", {"halved": function})
+
+    with pytest.raises(kind, match=rf"^halved\(2\.0\): {reason}$") as caught:
+        xp.halved(2.0)
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("x", [2.0, -INF, NAN, 1j])
+def test_a_function_of_ones_own_may_hand_through_what_it_got(x: Any) -> None:
+    xp = Functions("numbers of mine", {"same": lambda x: x})
+
+    assert xp.same(x) is x
 
 
 ANGLES = [name for name in NAMES if name not in OF_DECIMALS]

@@ -354,6 +354,54 @@ def test_arrays_come_back_as_arrays_in_the_same_containers() -> None:
     assert [np.shape(part) for part in slopes] == [(3, 2), (3,), ()]
 
 
+def test_a_number_comes_back_as_a_number() -> None:
+    """Not as an array without axes, which would be no key of a dict."""
+    found = batch_mean(lambda x: x, (0,))(np.array([1.0, 3.0]))
+
+    assert (type(found), found) == (np.float64, 2.0)
+
+
+def test_the_numbers_are_inputs_in_order() -> None:
+    """So a message that shows one tells where it comes from."""
+    seen = []
+
+    def f(w: Any, x: Any) -> Any:
+        seen.extend([repr(w), repr(x)])
+        return w * x
+
+    batch_mean(f, (None, 0))(2.0, np.ones(3))
+
+    assert seen == ["Symbol(0: ('input', 0))", "Symbol(1: ('input', 1))"]
+
+
+class Strict(np.ndarray):  # type: ignore[misc, unused-ignore]
+    """An array with the reshape of the standard: -1 alone is an open size."""
+
+    def reshape(self, *shape: Any) -> Any:
+        assert all(size >= -1 for size in np.ravel(shape)), shape
+        return super().reshape(*shape)
+
+    def __array_namespace__(self, **_: Any) -> Any:
+        return StrictNumPy()
+
+
+class StrictNumPy:
+    """NumPy with strict arrays."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        function = getattr(np, name)
+        return lambda *args: np.asarray(function(*args)).view(Strict)
+
+
+def test_what_is_open_in_a_shape_is_minus_one() -> None:
+    """NumPy would take any negative number; the standard takes one."""
+    x = np.ones((4, 3, 2)).view(Strict)
+    w = np.full((3, 2), 0.5).view(Strict)
+    found = batch_mean(lambda w, x: w[2][1] * x[2][1] + w[0][0], (None, 0))(w, x)
+
+    assert found == 1.0
+
+
 def test_layers_are_matrix_products() -> None:
     """Two layers are two products forward, and one for each matrix of slopes."""
     source = batch_mean(grad(squared_error), (None, 0, 0)).source(W, X, Y)
@@ -630,6 +678,30 @@ def lines_of(f: Callable[..., Any], shared: str, batch: str) -> list[str]:
                 "v0 = x > 0.0",
                 "v1 = v0[0:1] * v0[1:2]",
                 "v2 = where(v1, x[0:1], 0.5)",
+            ],
+        ),
+        (
+            lambda w, x, y: [x.maximum(0.5).exp(), y.maximum(w).exp()],
+            "w",
+            "xy",
+            ["v0 = maximum(x, concat([c0, p]))", "v1 = exp(v0)"],
+        ),
+        (
+            lambda w, v, x, y: (w * x + v * x + x * y).sin(),
+            "wv",
+            "xy",
+            [
+                "v0 = (x[0:1] * p).reshape(1, 2, -1).sum(1) + x[0:1] * x[1:2]",
+                "v1 = sin(v0)",
+            ],
+        ),
+        (
+            lambda w, v, x, y: (w * x + v * x + w * v).sin(),
+            "wv",
+            "xy",
+            [
+                "v0 = p[0:1] * p[1:2] + (x[0:1] * p).reshape(1, 2, -1).sum(1)",
+                "v1 = sin(v0)",
             ],
         ),
         (
@@ -1046,7 +1118,11 @@ def test_any_function_has_its_mean(is_long: bool) -> None:
     ("args", "message"),
     [
         ((1.0,), "in_axes is for 2 arguments, and there are 1"),
-        ((1.0, 2.0), "where in_axes says 0 there should be arrays"),
+        (
+            (1.0, 2.0),
+            "where in_axes says 0 there should be arrays with one number of "
+            "examples, which is not 0$",
+        ),
         ((1.0, [np.ones(2), np.ones(3)]), "with one number of examples"),
         ((1.0, np.array(3.0)), "with one number of examples"),
         ((1.0, 3.0), "with one number of examples"),

@@ -18,7 +18,7 @@ import prosegrad
 from prosegrad import TracingError, Value, elementary, jit, where
 from prosegrad.kinds import NAMES
 from prosegrad.operations import Trace
-from prosegrad.symbol import Symbol, at, place_of
+from prosegrad.symbol import Symbol, _borrowed, _method, at, place_of
 from prosegrad.value import namespace
 from tests.operators import BINARY
 
@@ -266,9 +266,10 @@ def test_a_value_on_either_side(op: str, other: Any) -> None:
 
 @pytest.mark.parametrize("op", MIRRORED)
 def test_a_comparison_with_a_value(op: str) -> None:
-    """It is that with the number inside."""
-    (x,) = inputs("x")
+    """It is that with the number inside, and in the order of the program."""
+    x, y = inputs("xy")
 
+    assert read(BINARY[op](Value(x), Value(y))) == (op, "x", "y")
     assert read(BINARY[op](x, Value(2.0))) == (op, "x", 2.0)
     assert read(BINARY[op](Value(2.0), x)) == (MIRRORED[op], "x", 2.0)
     assert read(BINARY[op](Value(x), 2.0)) == (op, "x", 2.0)
@@ -304,6 +305,27 @@ def test_a_function_has_a_name_and_a_text(name: str) -> None:
     assert isinstance(method, FunctionType)
     assert method.__name__ == name
     assert method.__doc__ == f"Return the {name} of the number."
+
+
+def test_what_makes_such_a_function() -> None:
+    """The loops have run long ago; here their two makers are called again."""
+    (x,) = inputs("x")
+    sine, rectifier = _method("sin"), _borrowed("leaky_relu")
+
+    assert read(sine(x)) == ("sin", "x")
+    assert rectifier(x, 0.2).place == x.leaky_relu(0.2).place
+    for function, name in ((sine, "sin"), (rectifier, "leaky_relu")):
+        assert function.__name__ == name
+        assert function.__doc__ == f"Return the {name} of the number."
+
+
+def test_numpy_cannot_ask_for_more_than_there_is() -> None:
+    """A Symbol has no dtype, and says so."""
+    (x,) = inputs("x")
+
+    assert np.zeros_like(x) == 0.0
+    with pytest.raises(TypeError, match="dtype"):
+        np.zeros_like(x, dtype=int)
 
 
 def test_the_namespace() -> None:

@@ -33,10 +33,7 @@ UNARY = (
 )
 MASK = np.array([[True, False, True], [False, False, True]])
 OPERATIONS: dict[str, Function] = {
-    **{
-        name: lambda x, name=name: getattr(x / 8, name)()
-        for name in UNARY.split()
-    },
+    **{name: lambda x, name=name: getattr(x / 8, name)() for name in UNARY.split()},
     "abs": lambda x: abs(x - 3.5),
     "neg": lambda x: -x,
     "+ 2.5": lambda x: x + 2.5,

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prosegrad import Value, dot, elementary, topological_order
-from prosegrad.value import namespace
+from prosegrad import Value, dot, elementary, topological_order, where
+from prosegrad.value import namespace, one_like
 
 from .trust.strategies import fractions
 
@@ -314,6 +314,41 @@ def test_the_slope_by_an_exponent_has_a_slope() -> None:
     assert n.grad == pytest.approx(8 * math.log(2) ** 2, rel=1e-15)
 
 
+@pytest.mark.parametrize("x", [1e300, 1e-300, 2.0**1000])
+def test_the_slope_of_a_root_of_an_array_is_that_of_each_number(x: float) -> None:
+    """Below 1/2 the exponent minus 1 rounds, and a large power shows that."""
+    np = pytest.importorskip("numpy")
+    leaf = Value(np.array([x, 1.0]))
+    (leaf**0.1).backward(np.ones(2))
+
+    (alone,) = gradients(lambda x: x**0.1, x)
+    assert leaf.grad.tolist() == pytest.approx([alone, 0.1], rel=1e-15)
+
+
+def test_the_one_of_a_nested_value_is_nested() -> None:
+    one = one_like(Value(Value(Fraction(5, 2))))
+
+    assert (type(one), type(one.data)) == (type(Value(Value(1))), Value)
+    assert (one.data.data, type(one.data.data)) == (1, Fraction)
+    assert type(one_like(Value(2.0)).data) is float
+
+
+def test_a_choice_that_is_used_twice_adds_up() -> None:
+    """Each side gets the shares of both uses, where it was chosen."""
+    np = pytest.importorskip("numpy")
+    x, y = Value(np.array([1.0, 2.0])), Value(np.array([3.0, 4.0]))
+    first = np.array([True, False])
+    (where(first, x, y) + where(first, x, y)).backward(np.ones(2))
+
+    assert (x.grad.tolist(), y.grad.tolist()) == ([2.0, 0.0], [0.0, 2.0])
+
+
+def test_the_larger_of_nested_values_keeps_the_order() -> None:
+    x, y = Value(1.0), Value(2.0)
+
+    assert Value(x).maximum(Value(y)).data._parents[0] is x
+
+
 def test_a_leaf_has_no_operation_and_no_parents() -> None:
     assert (Value(1.0)._op, Value(1.0)._parents) == ("", ())
 
@@ -418,6 +453,11 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: Value(None), TypeError, "NoneType"),
     (lambda: Value([1, 2]), TypeError, r"\[1, 2\]"),
     (lambda: Value(1.0) + "a", TypeError, "'a'"),
+    (lambda: Value(1.0) + None, TypeError, "not None of type NoneType$"),
+    (lambda: Value(1.0) - None, TypeError, "not None of type NoneType$"),
+    (lambda: Value(1.0) * None, TypeError, "not None of type NoneType$"),
+    (lambda: Value(1.0) / None, TypeError, "not None of type NoneType$"),
+    (lambda: Value(1.0).maximum(None), TypeError, "not None of type NoneType$"),
     (lambda: Value(-1.0).log(), ValueError, r"log\(-1.0\)"),
     (lambda: Value(0.0).log(), ValueError, r"log\(0.0\)"),
     (lambda: Value(-1.0).log1p(), ValueError, r"log1p\(-1.0\)"),
@@ -662,6 +702,16 @@ def test_dot_with_plain_numbers_and_repeats() -> None:
     assert re.match(r"dot", result._op)
 
 
+def test_dot_may_start_from_a_higher_level() -> None:
+    """The result is of the level of its start, though the rest is below."""
+    start = Value(Value(1.0))
+    result = dot([Value(2.0)], [3.0], start)
+    result.backward()
+
+    assert type(result) is type(start)
+    assert (result.data.data, start.grad.data) == (7.0, 1.0)
+
+
 # --- elementary functions of plain numbers
 
 
@@ -741,3 +791,16 @@ def test_a_leaf_is_copied_and_a_result_refuses(duplicate: Any) -> None:
     )
     with pytest.raises(TypeError, match=message):
         duplicate(x * 2)
+
+
+class Marked(Value):
+    """A kind of Value that a program may add."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("duplicate", COPIES)
+def test_a_copy_is_of_the_same_kind(duplicate: Any) -> None:
+    twin = duplicate(Marked(2.0))
+
+    assert (type(twin), twin.data) == (Marked, 2.0)

@@ -766,9 +766,7 @@ def _last_uses(body: Sequence[ast.stmt]) -> dict[int, list[str]]:
     for statement in body:
         for node in ast.walk(statement):
             if isinstance(node, ast.Name):
-                if isinstance(node.ctx, ast.Store):
-                    made[node.id] = statement.lineno
-                elif node.id in made:
+                if isinstance(node.ctx, ast.Store) or node.id in made:
                     made[node.id] = statement.lineno
     ends: dict[int, list[str]] = {}
     for name, line in made.items():
