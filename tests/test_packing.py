@@ -374,7 +374,7 @@ def test_the_numbers_are_inputs_in_order() -> None:
     assert seen == ["Symbol(0: ('input', 0))", "Symbol(1: ('input', 1))"]
 
 
-class Strict(np.ndarray):  # type: ignore[misc, unused-ignore]
+class Strict(np.ndarray):  # type: ignore[misc, name-defined, unused-ignore]
     """An array with the reshape of the standard: -1 alone is an open size."""
 
     def reshape(self, *shape: Any) -> Any:

@@ -765,9 +765,10 @@ def _last_uses(body: Sequence[ast.stmt]) -> dict[int, list[str]]:
     made: dict[str, int] = {}
     for statement in body:
         for node in ast.walk(statement):
-            if isinstance(node, ast.Name):
-                if isinstance(node.ctx, ast.Store) or node.id in made:
-                    made[node.id] = statement.lineno
+            if isinstance(node, ast.Name) and (
+                isinstance(node.ctx, ast.Store) or node.id in made
+            ):
+                made[node.id] = statement.lineno
     ends: dict[int, list[str]] = {}
     for name, line in made.items():
         ends.setdefault(line, []).append(name)
