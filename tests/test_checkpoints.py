@@ -371,7 +371,8 @@ def test_latest_goes_past_a_damaged_file(tmp_path: Path, damage: Any) -> None:
     with pytest.warns(UserWarning, match="passed over: .*step-000000002") as caught:
         latest = folder.latest()
 
-    assert caught[0].filename == __file__
+    # mutmut calls each function through one of its own, in its trampoline.py.
+    assert Path(caught[0].filename).name in (Path(__file__).name, "trampoline.py")
     assert latest is not None
     assert latest[0] == 1
 
