@@ -19,6 +19,7 @@ MEASUREMENTS = (
     "faults",
     "functional",
     "mutants",
+    "tensors",
 )
 
 
