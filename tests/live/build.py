@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,7 @@ from .takeaway import write_all
 from .vendor import LIVE, ROOT, VendorError, vendor
 
 ZIP = "prosegrad-book.zip"
+CODE = re.compile(r"<pre.*?</pre>", re.DOTALL)
 SHIM = "assets/live/iframe-worker-shim.js"
 
 
@@ -27,6 +30,7 @@ def build(site: Path) -> None:
     """
     vendor(LIVE)
     mkdocs(site, "mkdocs.yml", BOOK_LIVE="true")
+    lighten(site / "search/search_index.json")
     write_all(Book(ROOT), site)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "prosegrad-book")
@@ -48,6 +52,18 @@ def mkdocs(site: Path, config: str, **settings: str) -> None:
     )
     if done.returncode:
         raise VendorError(f"mkdocs failed:\n{done.stdout}{done.stderr}".rstrip())
+
+
+def lighten(index: Path) -> None:
+    """Leave the blocks of code out of the index of the search.
+
+    Every first visit fetches it, and they are more than half of it. Titles,
+    prose and the names of the reference are found as before.
+    """
+    content = json.loads(index.read_text("utf-8"))
+    for part in content["docs"]:
+        part["text"] = CODE.sub("", part["text"])
+    index.write_text(json.dumps(content, separators=(",", ":")), "utf-8")
 
 
 def pack(folder: Path, target: Path) -> None:
