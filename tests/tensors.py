@@ -23,6 +23,7 @@ from mpmath import mpf
 from prosegrad import cross_entropy, grad, mean_squared_error
 from prosegrad.tensor import Tensor, concat, linear, matmul, stack, where
 
+MASK = np.array([[True, False, True], [False, False, True]])
 TITLES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX"}
 DIGITS = 50
 NUDGE = mpf(10) ** -14  # squared, it leaves 28 digits right
@@ -107,6 +108,11 @@ class Call:
         return (
             f"<{self.text} of {[x.shape for x in self.arrays]} {arrays} {self.layout}>"
         )
+
+
+def A(*shape: int) -> Any:
+    """Return 1, 2, 3 … in a shape."""
+    return np.arange(1.0, 1 + np.prod(shape, dtype=int)).reshape(shape)
 
 
 def lifted(x: Any) -> Any:

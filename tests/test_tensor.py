@@ -44,15 +44,10 @@ from prosegrad.tensor import (
     where,
 )
 
-from .tensors import Library, assert_close, opened, plain_array, weights
+from .tensors import MASK, A, Library, assert_close, opened, plain_array, weights
 
 Function = Callable[..., Any]
 F = Fraction
-
-
-def A(*shape: int) -> Any:
-    """Return 1, 2, 3 … in a shape."""
-    return np.arange(1.0, 1 + np.prod(shape, dtype=int)).reshape(shape)
 
 
 @pytest.fixture(scope="module", params=["numpy", "torch", "jax"])
@@ -65,7 +60,6 @@ UNARY = (
     "exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh sigmoid softplus "
     "silu gelu"
 )
-MASK = np.array([[True, False, True], [False, False, True]])
 
 # --- precision
 

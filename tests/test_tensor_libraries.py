@@ -11,14 +11,9 @@ import pytest
 from prosegrad import cross_entropy, grad, mean_squared_error
 from prosegrad.tensor import Tensor, concat, linear, stack, where
 
-from .tensors import Library, assert_close, like, opened, weights
+from .tensors import MASK, A, Library, assert_close, like, opened, weights
 
 Function = Callable[..., Any]
-
-
-def A(*shape: int) -> Any:
-    """Return 1, 2, 3 … in a shape."""
-    return np.arange(1.0, 1 + np.prod(shape, dtype=int)).reshape(shape)
 
 
 @pytest.fixture(scope="module", params=["numpy", "torch", "jax"])
@@ -31,7 +26,6 @@ UNARY = (
     "exp expm1 log log1p sqrt sin cos tan asin acos atan sinh cosh tanh sigmoid "
     "softplus relu leaky_relu silu gelu"
 )
-MASK = np.array([[True, False, True], [False, False, True]])
 OPERATIONS: dict[str, Function] = {
     **{name: lambda x, name=name: getattr(x / 8, name)() for name in UNARY.split()},
     "abs": lambda x: abs(x - 3.5),

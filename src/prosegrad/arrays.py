@@ -142,6 +142,24 @@ def is_array(x: Any) -> bool:
     return bool(array_api_compat.is_array_api_obj(x))
 
 
+def array_of(x: Any) -> Array:
+    """Return an array as it is, and all else as one of NumPy."""
+    return x if is_array(x) else np.asarray(x)
+
+
+def range_of(x: Array) -> tuple[Number, Number] | None:
+    """Return the least and the largest number of an array.
+
+    None, if there are none, or if `x` is being traced and has no
+    numbers to look at.
+    """
+    try:
+        numbers = np.asarray(x)
+    except TypeError:
+        return None
+    return (numbers.min(), numbers.max()) if numbers.size else None
+
+
 _of_number = find_namespace.dispatch(object)
 
 

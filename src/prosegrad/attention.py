@@ -14,8 +14,8 @@ from prosegrad import tensor
 from prosegrad.arrays import (
     Array,
     Shape,
+    array_of,
     constant_like,
-    is_array,
     shape_of,
 )
 from prosegrad.layers import (
@@ -250,7 +250,7 @@ class GPT(Module):
             ValueError: There are more tokens than positions, none,
                 or no such token.
         """
-        known = tokens if is_array(tokens) else np.asarray(tokens)
+        known = array_of(tokens)
         shape, longest = shape_of(known), len(self.positions.weight)
         if not shape or not 0 < shape[-1] <= longest:
             raise ValueError(

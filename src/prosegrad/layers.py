@@ -18,10 +18,11 @@ from prosegrad import tensor, windows
 from prosegrad.arrays import (
     Array,
     Shape,
+    array_of,
     constant_like,
-    is_array,
     is_kind,
     library,
+    range_of,
     shape_of,
     sum_to,
 )
@@ -212,25 +213,18 @@ class Embedding(Module):
 
 
 def _indices(indices: Any, n_entries: int) -> Any:
-    found = indices if is_array(indices) else np.asarray(indices)
+    found = array_of(indices)
     if not is_kind(found, "integral"):
         raise TypeError(
             f"Embedding: indices are whole numbers, not {found.dtype}"
         )
-    _check_range(found, n_entries)
-    return found
-
-
-def _check_range(indices: Array, n_entries: int) -> None:
-    try:
-        found = np.asarray(indices)
-    except TypeError:  # a trace has no numbers to look at
-        return
-    if found.size and not 0 <= found.min() <= found.max() < n_entries:
+    low, high = range_of(found) or (0, 0)
+    if low < 0 or high >= n_entries:
         raise ValueError(
-            f"Embedding: indices from {found.min()} to {found.max()}, "
-            f"and there are {n_entries} entries"
+            f"Embedding: indices from {low} to {high}, and there are "
+            f"{n_entries} entries"
         )
+    return found
 
 
 def layer_norm(

@@ -78,7 +78,7 @@ class Module:
                 an array has another shape.
         """
         named = dict(self.named_parameters())
-        _check_names(named, state)
+        check_names("model", named, state)
         data = [_accepted(n, p, state[n]) for n, p in named.items()]
         for parameter, number in zip(named.values(), data):
             parameter.data = number
@@ -119,14 +119,16 @@ def _members(x: Any) -> Iterable[tuple[Any, Any]]:
     return enumerate(x) if isinstance(x, (list, tuple)) else ()
 
 
-def _check_names(
-    named: Mapping[str, Value], state: Mapping[str, Any]
+def check_names(
+    owner: str, own: Iterable[str], state: Iterable[str]
 ) -> None:
-    missing = [name for name in named if name not in state]
-    unknown = [name for name in state if name not in named]
+    """Raise a ValueError if a state has other names than its owner."""
+    own, names = dict.fromkeys(own), dict.fromkeys(state)
+    missing = [name for name in own if name not in names]
+    unknown = [name for name in names if name not in own]
     if missing or unknown:
         raise ValueError(
-            f"load_state: the state lacks {missing}, and the model "
+            f"load_state: the state lacks {missing}, and the {owner} "
             f"does not know {unknown}"
         )
 

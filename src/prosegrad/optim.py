@@ -10,6 +10,7 @@ from numbers import Number as PythonNumber
 from typing import Any, ClassVar
 
 from prosegrad.elementary import Number
+from prosegrad.nn import check_names
 from prosegrad.value import Value, namespace
 
 
@@ -83,7 +84,7 @@ class Optimiser:
             ValueError: It is the state of another kind of optimiser,
                 or of other parameters.
         """
-        _check_names(self.state(), state)
+        check_names("optimiser", self.state(), state)
         found: dict[str, Any] = {
             "learning_rate": float(state["learning_rate"]),
             "steps": int(state["steps"]),
@@ -319,17 +320,6 @@ def _length(x: Number) -> float:
         return largest
     parts = sizes / largest
     return largest * math.sqrt(float(xp.sum(parts * parts)))
-
-
-def _check_names(own: Iterable[str], state: Iterable[str]) -> None:
-    own, names = dict.fromkeys(own), dict.fromkeys(state)
-    missing = [name for name in own if name not in names]
-    unknown = [name for name in names if name not in own]
-    if missing or unknown:
-        raise ValueError(
-            f"load_state: the state lacks {missing}, and the optimiser "
-            f"does not know {unknown}"
-        )
 
 
 def _accepted(name: str, x: Any, data: Number) -> Number:

@@ -19,7 +19,13 @@ import numpy as np
 
 from prosegrad.derivatives import Function
 from prosegrad.levels import new_level
-from prosegrad.tensor import CONSTANT, Tensor, _plain, _recording
+from prosegrad.tensor import (
+    CONSTANT,
+    Tensor,
+    _kind_of,
+    _plain,
+    _recording,
+)
 from prosegrad.trees import Structure, Tree, flatten, unflatten
 from prosegrad.value import Value
 
@@ -109,7 +115,8 @@ class Segment:
     def run(self, inputs: Sequence[Any]) -> Tree:
         """Return the result, and forget the graph that led to it."""
         numbers, self._outside = self._call(inputs)
-        self._kind = _highest(numbers)
+        tensors = (v for v in numbers if isinstance(v, Tensor))
+        self._kind = _kind_of(*tensors)
         self._places = _computed(numbers, self._kind, inputs)
         results = [numbers[i] for i in self._places]
         if results:
@@ -175,11 +182,6 @@ class Segment:
                 "computed outside; hand it over as an argument"
             )
         return leaves
-
-
-def _highest(numbers: Sequence[Any]) -> type[Tensor]:
-    kinds = [type(v) for v in numbers if isinstance(v, Tensor)]
-    return max(kinds, key=lambda kind: kind._level, default=Tensor)
 
 
 def _computed(

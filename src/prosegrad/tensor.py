@@ -26,12 +26,14 @@ from prosegrad.arrays import (
     NUMPY,
     Array,
     Shape,
+    array_of,
     axes_of,
     broadcast_shape,
     constant_like,
     is_array,
     is_kind,
     library,
+    range_of,
     shape_of,
     spread,
     squeezed,
@@ -746,8 +748,7 @@ def _largest(x: Array, axis: Axis) -> Array:
 
 
 def _mean_square(predictions: Tensor, targets: Any) -> Tensor:
-    if not is_array(targets):
-        targets = np.asarray(targets)
+    targets = array_of(targets)
     if predictions.shape != shape_of(targets):
         raise ValueError(
             f"mean_squared_error: predictions of shape "
@@ -764,7 +765,7 @@ losses.mean_squared_error.register(Tensor, _mean_square)
 
 def _classes(targets: Any, shape: Shape) -> Array:
     """Return the right class of each row, one row after another."""
-    classes = targets if is_array(targets) else np.asarray(targets)
+    classes = array_of(targets)
     own = shape_of(classes)
     if own != shape[:-1] or not shape:
         raise ValueError(
@@ -783,11 +784,7 @@ def _classes(targets: Any, shape: Shape) -> Array:
 
 
 def _check_classes(classes: Array, count: int) -> None:
-    try:
-        numbers = np.asarray(classes)
-    except TypeError:  # a trace has no numbers to look at
-        return
-    low, high = numbers.min(), numbers.max()
+    low, high = range_of(classes) or (0, 0)
     if low < 0 or high >= count:
         raise ValueError(
             f"cross_entropy: targets from {low} to {high}, and there "
@@ -836,7 +833,7 @@ def _numbered(count: int, like: Array) -> Array:
 
 def _kind_of(*operands: Number) -> type[Tensor]:
     """Return the class of the operands of the highest level."""
-    kind = value._highest({type(x) for x in operands})
+    kind = value._highest(frozenset(map(type, operands)))
     return kind if issubclass(kind, Tensor) else Tensor
 
 

@@ -653,7 +653,8 @@ def dot(
             f"dot: {len(left)} numbers on the left, {len(right)} on "
             "the right"
         )
-    kind = _highest({type(start), *map(type, left), *map(type, right)})
+    kinds = {type(start), *map(type, left), *map(type, right)}
+    kind = _highest(frozenset(kinds))
     if kind.__mul__ is not Value.__mul__:  # its numbers have shapes
         return sum((x * y for x, y in zip(left, right)), kind(start))
     parents: list[Value] = []
@@ -681,6 +682,7 @@ def dot(
     return kind(total, tuple(parents), "dot", _backward)
 
 
-def _highest(kinds: set[type]) -> type[Value]:
+@cache
+def _highest(kinds: frozenset[type]) -> type[Value]:
     levels = [kind for kind in kinds if issubclass(kind, Value)]
     return max(levels, key=lambda kind: kind._level, default=Value)

@@ -24,7 +24,7 @@ from .problems import (
     numbers_in,
     numbers_of_layers,
 )
-from .processes import Run, Timer
+from .processes import Run, serve
 
 Builders = dict[str, Callable[[], Run]]
 
@@ -599,14 +599,5 @@ CONTENDERS: dict[str, tuple[str, Callable[[], Builders]]] = {
 """Titles and makers."""
 
 
-def main() -> None:
-    _, make = CONTENDERS[sys.argv[1]]
-    try:
-        timer = Timer(make())
-    except ImportError as error:
-        timer = Timer({}, str(error))
-    timer.serve(sys.stdin)
-
-
 if __name__ == "__main__":
-    main()
+    serve(CONTENDERS[sys.argv[1]][1])

@@ -126,6 +126,7 @@ class Timer:
             gc.enable()
 
     def serve(self, requests: Iterable[str]) -> None:
+        """Answer requests, each a line, until they end."""
         for line in requests:
             request = json.loads(line)
             if "build" in request:
@@ -135,3 +136,12 @@ class Timer:
             else:
                 answer = {"names": list(self.builders), "missing": self.missing}
             print(json.dumps(answer), flush=True)
+
+
+def serve(make: Callable[[], dict[str, Callable[[], Run]]]) -> None:
+    """Answer what is asked of a contender, or say which library it lacks."""
+    try:
+        timer = Timer(make())
+    except ImportError as error:
+        timer = Timer({}, str(error))
+    timer.serve(sys.stdin)

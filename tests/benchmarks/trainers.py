@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from .contenders import Builders, module
-from .processes import Run, Timer
+from .processes import Run, serve
 from .steps import STEPS, Convolution, Digits, Step, Text
 
 Kinds = Mapping[type, Callable[[Any], Run]]
@@ -406,14 +406,5 @@ TRAINERS: dict[str, tuple[str, Callable[[], Builders]]] = {
 """Titles and makers."""
 
 
-def main() -> None:
-    _, make = TRAINERS[sys.argv[1]]
-    try:
-        timer = Timer(make())
-    except ImportError as error:
-        timer = Timer({}, str(error))
-    timer.serve(sys.stdin)
-
-
 if __name__ == "__main__":
-    main()
+    serve(TRAINERS[sys.argv[1]][1])

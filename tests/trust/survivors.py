@@ -189,5 +189,6 @@ REASONS: dict[str, tuple[str, ...]] = {
         "value._where: y.grad = where(condition, nothing, grad)",
         "value._larger: if namespace(None) is elementary is not namespace(y):",
         "value.dot: kind = _highest({type(None), *map(type, left), *map(type, right)})",
+        "value.dot: kinds = {type(None), *map(type, left), *map(type, right)}",
     ),
 }
