@@ -1,4 +1,4 @@
-"""The book: no fault in its fences, pages equal to src/.
+"""The book: no fault in its fences, minutes that are true, pages equal to src/.
 
 That pytest collects what the site shows is proved, for every page, by a block of
 about/how-this-book-is-made.md; that all of it ran, by the plugin at the end.
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.book import mirror
+from tests.book import listings, minutes, mirror
 from tests.book.lint import figures_nobody_makes, lint
 from tests.book.pages import Book, parse
 
@@ -23,6 +23,14 @@ def test_fences_of(path: Path) -> None:
         pytest.fail("\n".join(problems), pytrace=False)
 
 
+@pytest.mark.parametrize("path", BOOK.pages(), ids=BOOK.short)
+def test_minutes_of(path: Path) -> None:
+    """A page says how long it takes, as computed from its text."""
+    problems = minutes.check(BOOK, parse(path))
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
 def test_pages_and_src_are_one_text() -> None:
     """Every line of src/ stands on one page, and every published line in src/."""
     problems = mirror.check(BOOK)
@@ -33,3 +41,10 @@ def test_pages_and_src_are_one_text() -> None:
 def test_every_figure_is_made_by_one_page() -> None:
     """A picture or table that no page makes any more is stale."""
     assert figures_nobody_makes(BOOK) == []
+
+
+def test_listings_show_the_file_so_far() -> None:
+    """A listing, and the file to download, are copies of what is published."""
+    problems = listings.check(BOOK)
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)

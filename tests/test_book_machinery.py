@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.book import census, figures, mirror, writer
+from tests.book import census, figures, minutes, mirror, writer
 from tests.book.coverage import compiler
 from tests.book.lint import figures_nobody_makes, lint
 from tests.book.pages import Book, parse
@@ -413,6 +413,136 @@ def test_a_failing_check_leaves_no_names(make: Make) -> None:
         run(book)
 
 
+# Reached ---------------------------------------------------------------
+
+UNREACHED = "published, but no block of this page runs it"
+METHOD = "class A:\n    {}\n    def f(self):\n        return 1"
+MUST_RUN = {
+    "function": ("def f():\n    return 1", "f()"),
+    "after a docstring": ('def f():\n    """F."""\n    global x\n    x = 1', "f()"),
+    "inner": ("def f():\n    def g():\n        return 1\n\n    return g", "f()()"),
+    "generator": ("def f():\n    yield 1", "next(f())"),
+    "coroutine": ("async def f():\n    return 1", "import asyncio\nasyncio.run(f())"),
+    "in a branch": ("if True:\n\n    def f():\n        return 1", "f()"),
+    "at run time": (
+        "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    pass\n"
+        "else:\n\n    def f():\n        return 1",
+        "f()",
+    ),
+    "method": (METHOD.format("x = 1"), "A().f()"),
+    "property": (METHOD.format("@property"), "A().f"),
+    "private": (METHOD.replace("f(", "__f(").format("x = 1"), "A()._A__f()"),
+}
+NEED_NOT = {
+    "overload": "from typing import overload\n\n\n@overload\n"
+    "def f(x: int) -> int:\n    return x",
+    "overload, by its full name": "import typing\n\n\n@typing.overload\n"
+    "def f(x: int) -> int:\n    return x",
+    "protocol": "class P:\n    def f(self): ...\n\n"
+    '    def g(self):\n        """G."""\n\n'
+    '    def h(self):\n        """H."""\n        ...',
+    "for type checkers": "import typing\n\nif typing.TYPE_CHECKING:\n\n"
+    "    def f():\n        return 1",
+    "lambda": "f = lambda: 1",
+}
+
+
+@pytest.mark.parametrize(("code", "use"), MUST_RUN.values(), ids=MUST_RUN)
+def test_a_published_function_must_run(make: Make, code: str, use: str) -> None:
+    """One use on the page will do; without it the page fails at its end."""
+    book = make(published(code, more=False) + fence(use, CONT))
+    run(book)
+
+    book = make(published(code, more=False) + fence("x = 1", CONT))
+    with pytest.raises(BlockError, match=UNREACHED):
+        run(book)
+
+
+@pytest.mark.parametrize("code", NEED_NOT.values(), ids=NEED_NOT)
+def test_what_has_no_code_need_not_run(make: Make, code: str) -> None:
+    run(make(published(code, more=False)))
+
+
+@pytest.mark.parametrize("use", ["f()", "A.g", "A().h"])
+def test_a_function_that_is_only_named_has_not_run(make: Make, use: str) -> None:
+    """Nor has a generator that was made, or a property of the class."""
+    code = (
+        "def f():\n    yield 1\n\n\nclass A:\n    @property\n    def g(self):\n"
+        "        return 1\n\n    def h(self):\n        return 1"
+    )
+    used = {"f()": "next(f())", "A.g": "A().g", "A().h": "A().h()"}
+    others = [good for bad, good in used.items() if bad != use]
+    book = make(published(code, more=False) + fence("\n".join([use, *others]), CONT))
+
+    with pytest.raises(BlockError, match=UNREACHED):
+        run(book)
+
+
+def test_an_unreached_function_is_named_with_its_line(make: Make) -> None:
+    """All of them, in order; the line is that of its `def`."""
+    again = "class V(V):\n    @property\n    def g(self):\n        return N"
+    book = make(GOOD + PART + published(again) + fence("V()", CONT))
+
+    with pytest.raises(BlockError) as caught:
+        run(book)
+    assert str(caught.value) == (
+        f"docs/a.md:14: V.f: {UNREACHED}\ndocs/a.md:21: V.g: {UNREACHED}"
+    )
+
+
+@pytest.mark.parametrize(
+    "uses",
+    ["import copied\n\ncopied.V().f()", "from copied import V\n\nV().f()"],
+)
+def test_a_copy_of_the_function_does_not_count(
+    make: Make, monkeypatch: pytest.MonkeyPatch, uses: str
+) -> None:
+    """The package has the same text, and a reader changes only the page."""
+    text = (GOOD + PART).replace(VALUE, "src/copied.py")
+    book = make(text + fence(uses, CONT))
+    mirror.write(book)
+    monkeypatch.syspath_prepend(str(book.src))
+
+    with pytest.raises(BlockError, match=f"V.f: {UNREACHED}"):
+        run(book)
+    del sys.modules["copied"]
+
+
+def test_a_solution_may_run_a_function(make: Make) -> None:
+    """The last block of a page is often one."""
+    solution = SOLUTION.replace("return 4", "return V().f() + 3")
+    run(make(GOOD + PART + STUB + CHECK + solution))
+
+
+def test_a_page_is_judged_at_its_end(make: Make) -> None:
+    """Not before, when a block in the middle is asked for."""
+    book = make(GOOD + PART + FIRST)
+    reading = PageRun(book, parse(page(book)))
+    for block in reading.page.fences[:2]:
+        reading.run(block)
+
+    with pytest.raises(BlockError, match=UNREACHED):
+        reading.run(reading.page.fences[2])
+    reading.close()
+
+
+def test_the_mark_cannot_be_seen(make: Make) -> None:
+    """No name, no other line and no other text; the docstring stays."""
+    code = 'def f(x):\n    """F."""\n    return 1 / x'
+    look = (
+        "import inspect\n\n"
+        "assert not [n for n in dir() if 'reached' in n]\n"
+        "assert f.__doc__ == 'F.' and f(1) == 1\n"
+        f"assert inspect.getsource(f) == {code + chr(10)!r}\n"
+        "f(0)"
+    )
+    book = make(published(code, more=False) + fence(look, CONT))
+
+    with pytest.raises(BlockError, match="ZeroDivisionError") as caught:
+        run(book)
+    assert '"docs/a.md", line 4, in f\n    return 1 / x' in str(caught.value)
+
+
 # Figures ---------------------------------------------------------------
 
 SVG = (
@@ -503,6 +633,7 @@ def test_the_writer_fills_outputs_tables_and_src(make: Make) -> None:
         "prints a fence": fence("print('```')"),
         "nothing is printed": FIRST + shown("1"),
         "invalid syntax": published("x = = 1", more=False),
+        f"docs/a.md:14: V.f: {UNREACHED}": GOOD + PART,
     }.items(),
 )
 def test_the_writer_leaves_a_failing_page(make: Make, fault: str, text: str) -> None:
@@ -513,6 +644,189 @@ def test_the_writer_leaves_a_failing_page(make: Make, fault: str, text: str) -> 
     assert not writer.write(book, [page(book)], said.append)
     assert fault in "\n".join(said)
     assert page(book).read_text() == text
+
+
+# Minutes ---------------------------------------------------------------
+
+SAYS = "The page takes 1 minute.\n\n"
+CODE = "\n\n".join(["x = 1"] * 15)  # a minute of it
+WEIGHS = {
+    "a minute of words": ("word " * 195, 1),
+    "a word more": ("word " * 196, 2),
+    "lines of code": (fence(CODE), 2),
+    "code in an admonition": ("!!! note\n\n    ```python\n    x = 1\n    ```", 1),
+    "a solution": (fence(CODE, ".solution"), 1),
+    "a listing": (fence(CODE, ".listing"), 2),
+    "a folded listing": (
+        '??? note "Again"\n\n'
+        + ("    " + fence(CODE, ".listing")).replace("\n", "\n    "),
+        1,
+    ),
+    "an output": (shown("word " * 195), 1),
+    "a long output": (shown("word " * 196), 2),
+    "inline code": ("`a b` " * 98, 2),
+    "a formula": ("$a + b$ " * 98, 2),
+    "a table": ("| a | b |\n|---|---|\n" + "| 1 | `-` 2 |\n" * 97, 2),
+    "a link": ("[word](https://a.org/b-c) " * 195, 1),
+    "a reference": ("[word][a b]\n" * 195 + "\n[a b]: https://a.org", 1),
+    "a comment": (f"<!-- {'word ' * 200} -->", 1),
+    "an element": ("<b class='a b' id='c'>word</b> " * 195, 1),
+    "a block": (f"<div\nid='a b'>\n{'word ' * 195}\n</div>", 1),
+    "a caption": (f"<figcaption>\n{'word ' * 196}\n</figcaption>", 2),
+    "snippets": ('--8<-- "figures/a.svg"\n' * 100, 1),
+    "attributes": ("## A { #b .c }\n\n" * 195, 1),
+    "marks of blocks": ("!!! question\n    word\n\n" * 195, 1),
+}
+
+
+@pytest.mark.parametrize(("text", "count"), WEIGHS.values(), ids=WEIGHS)
+def test_minutes_count_what_is_read(make: Make, text: str, count: int) -> None:
+    """200 words a minute, 4 seconds a line of code; the page has 5 words more."""
+    assert minutes.minutes(parse(page(make(SAYS + text)))) == count
+
+
+def test_minutes_are_written_in_both_forms(make: Make) -> None:
+    """A page's own number, and sums; the second run changes nothing."""
+    sums = (
+        'A <span data-minutes="b.md">?</span>, <span data-minutes="a.md b.md"></span>.'
+    )
+    book = make(SAYS + sums, "The page takes ten minutes.\n\n" + "word " * 12_000)
+    said: list[str] = []
+
+    assert writer.write(book, [page(book, "b"), page(book)], said.append), said
+    assert page(book, "b").read_text().startswith("The page takes 61 minutes.\n")
+    assert page(book).read_text() == SAYS + (
+        'A <span data-minutes="b.md">61 minutes</span>, '
+        '<span data-minutes="a.md b.md">62 minutes</span>.'
+    )
+    assert [line for line in said if "wrote" in line] == [
+        "wrote docs/b.md",
+        "wrote docs/a.md",
+    ]
+    assert minutes.write(book, book.nav()) == []
+    assert [p for path in book.nav() for p in minutes.check(book, parse(path))] == []
+
+
+def test_a_sum_takes_the_pages_of_a_folder(make: Make) -> None:
+    """All those in the navigation, each once."""
+    text = '<span data-minutes="part/ part/one.md a.md"></span>'
+    book = make(text)
+    (book.docs / "part").mkdir()
+    for name in ("one", "two", "stray"):
+        (book.docs / "part" / f"{name}.md").write_text("word " * 300)
+    nav = "nav: [a.md, part/one.md, part/two.md]\n"
+    (book.root / "mkdocs.yml").write_text(nav)
+    minutes.write(book, [page(book)])
+
+    assert page(book).read_text() == text.replace("><", ">5 minutes<")
+
+
+TIMES = {
+    "a number that differs": (
+        "The page takes 2 minutes.",
+        "docs/a.md:1: 'The page takes 2 minutes.' should be "
+        "'The page takes 1 minute.': python -m tests.book --write docs/a.md",
+    ),
+    "a sum that differs": (
+        SAYS + 'A\n<span data-minutes="a.md">2 minutes</span>',
+        """docs/a.md:4: '<span data-minutes="a.md">2 minutes</span>' should be """
+        """'<span data-minutes="a.md">1 minute</span>': """
+        "python -m tests.book --write docs/a.md",
+    ),
+    "no sentence": (
+        "`The page takes 1 minute.`",
+        "docs/a.md:1: the sentence `The page takes N minutes.` is missing",
+    ),
+    "two sentences": (
+        SAYS * 2,
+        "docs/a.md:3: the page says a second time how long it takes",
+    ),
+    "an unknown page": (
+        SAYS + '<span data-minutes="b.md">0 minutes</span>',
+        "docs/a.md:3: the navigation has no page 'b.md'",
+    ),
+    "a sum of nothing": (
+        SAYS + '<span data-minutes="">0 minutes</span>',
+        "docs/a.md:3: the sum names no page",
+    ),
+    "typed by hand": (
+        SAYS + "A page takes ten to fifteen minutes.",
+        "docs/a.md:3: minutes typed by hand: 'page takes ten to fifteen minutes'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "fault"), TIMES.values(), ids=TIMES)
+def test_false_minutes_are_refused(make: Make, text: str, fault: str) -> None:
+    book = make(text)
+
+    assert minutes.check(book, parse(page(book))) == [fault]
+
+
+@pytest.mark.parametrize("name", ["index.md", "about/a.md", "exercises/a.md"])
+def test_only_a_page_of_the_course_needs_the_sentence(make: Make, name: str) -> None:
+    book = make("")
+    (book.root / "mkdocs.yml").write_text(f"nav: [{name}]\n")
+    path = book.docs / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("Some text.")
+
+    assert minutes.check(book, parse(path)) == []
+
+
+REQUESTS = """\
+The page takes fifteen minutes; it is the heart of the book.
+The page takes twenty minutes, less if you skip what you know.
+This page takes ten minutes and builds nothing.
+A page takes ten to fifteen minutes.
+This part takes about 2 hours.
+The pages of this part take half an hour.
+The chapter has eight pages of eight to fifteen minutes.
+The book asks for an hour.
+*Recall; ten minutes; after [Backward](backward.md).*
+*Ten minutes. You need nothing.*
+Five minutes, for those who have read the rest.
+[In one sitting](value.md) (thirty minutes) has three pages.
+[In one sitting](value.md): three pages, **20 minutes**, no calculus.
+You can read it in ten minutes.
+It is ten minutes of reading.
+Reading time: 12 min
+This is a ten-minute page.
+You need ten minutes and a pencil.
+In fifteen minutes you have an engine.
+> Twenty-five minutes.
+"""
+ALLOWED = """\
+It is enough to train on real handwritten digits in about a minute, and no more.
+One command measures this part alone, in about a minute:
+Measured by `python -m tests.trust exact --write`, in 4.7 minutes: 18,202 programs.
+For a million parameters it would be minutes.
+The training on this page takes ten minutes.
+The book takes two minutes to build.
+The search takes ten minutes on a laptop.
+After ten minutes the loss is below 0.01.
+A minute later the gradient is zero.
+A checkpoint after each hour may lose an hour.
+The page counts the minutes that a run takes.
+`The page takes ten minutes;` is typed by hand.
+<!-- The page takes ten minutes; so they say. -->
+"""
+
+
+@pytest.mark.parametrize("line", REQUESTS.splitlines())
+def test_a_typed_request_of_time_is_refused(make: Make, line: str) -> None:
+    """In whatever words, a number of minutes that asks for a reader's time."""
+    book = make(f"{SAYS}{line}\n")
+    (fault,) = minutes.check(book, parse(page(book)))
+
+    assert fault.startswith("docs/a.md:3: minutes typed by hand: ")
+
+
+@pytest.mark.parametrize("line", ALLOWED.splitlines())
+def test_a_computation_may_take_its_time(make: Make, line: str) -> None:
+    book = make(f"{SAYS}{line}\n\n" + shown(REQUESTS) + fence('"""Ten minutes."""'))
+
+    assert minutes.check(book, parse(page(book))) == []
 
 
 # Coverage and census ---------------------------------------------------
@@ -591,6 +905,14 @@ def test_each_block_runs_once(make: Make, tmp_path: Path) -> None:
     assert "1 failed, 1 passed, 1 skipped" in report
     assert "docs/a.md:5: the block raised TypeError" in report
     assert Path(path).read_text() == "ab"
+
+
+def test_an_unreached_function_fails_the_last_block(make: Make) -> None:
+    book = make(GOOD + PART + fence("x = 1", CONT))
+    report = pytest_run(book, str(book.docs))
+
+    assert "1 failed, 2 passed" in report
+    assert f"docs/a.md:14: V.f: {UNREACHED}" in report
 
 
 def test_a_block_selected_alone_runs_after_its_prefix(make: Make) -> None:

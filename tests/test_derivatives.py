@@ -20,7 +20,7 @@ from prosegrad.derivatives import (
     unboxed,
 )
 from prosegrad.trees import LEAF, flatten
-from prosegrad.value import at_level, namespace
+from prosegrad.value import namespace
 
 from .trust.exact import RATIONAL_PROGRAMS
 from .trust.laws import ENGINE
@@ -712,7 +712,7 @@ def test_require_same_is_silent_or_names_both() -> None:
 
 def test_lower_opens_the_boxes_of_a_level() -> None:
     """Those above too; those below are the caller's, and stay."""
-    kind = at_level(Value, 10)
+    kind = Value.at_level(10)
     ours, theirs = kind(2.0), Value(3.0)
     found = lower(kind, {"a": [ours, Value(Value(ours))], "b": (theirs, "c")})
 
@@ -722,7 +722,7 @@ def test_lower_opens_the_boxes_of_a_level() -> None:
 
 
 def test_unboxed_stops_at_the_level() -> None:
-    kind = at_level(Value, 10)
+    kind = Value.at_level(10)
     ours, theirs = kind(2.0), Value(3.0)
 
     assert unboxed(kind, ours) is ours

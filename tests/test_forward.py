@@ -27,7 +27,6 @@ from prosegrad import (
     vjp,
     where,
 )
-from prosegrad.value import at_level
 
 from .test_value import OPERATIONS as NAMED
 
@@ -440,7 +439,7 @@ def test_a_dual_in_a_dual_has_a_second_derivative() -> None:
     outer = moving(inner, 1)
     cube = outer**3
 
-    assert type(outer) is at_level(Dual, 2)
+    assert type(outer) is Dual.at_level(2)
     assert (cube.data.data, cube.data.tangent) == (8, 12)
     assert (cube.tangent.data, cube.tangent.tangent) == (12, 12)
 
@@ -499,7 +498,7 @@ def test_an_outer_variable_is_a_constant_inside() -> None:
 
 def test_the_level_is_above_that_of_arguments_and_speeds() -> None:
     """Values of any level, nested by hand, may be primals or tangents."""
-    high = at_level(Value, 40)(3.0)
+    high = Value.at_level(40)(3.0)
     for value, tangent in (
         jvp(lambda x: x * x, (high,), (1.0,)),
         jvp(lambda x: x * high, (3.0,), (2.0 * high / high.data,)),

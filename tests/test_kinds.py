@@ -401,11 +401,10 @@ def test_what_needs_an_order_refuses_complex_numbers(name: str, z: Any) -> None:
         function(Value(z))
 
 
-@pytest.mark.parametrize("name", ["maximum", "minimum"])
-def test_complex_choices_name_themselves(name: str) -> None:
-    message = re.escape(f"{name}(1j, 2j): complex numbers have no order")
+def test_complex_choices_name_themselves() -> None:
+    message = re.escape("maximum(1j, 2j): complex numbers have no order")
     with pytest.raises(TypeError, match=f"^{message}$"):
-        getattr(COMPLEX, name)(1j, 2j)
+        COMPLEX.maximum(1j, 2j)
     with pytest.raises(
         TypeError, match=r"^abs\(1j\): the absolute value has no complex derivative$"
     ):

@@ -25,7 +25,8 @@ from prosegrad.layers import (
     layer_norm,
 )
 from prosegrad.losses import cross_entropy
-from prosegrad.nn import ACTIVATIONS, Module
+from prosegrad.module import Module
+from prosegrad.nn import ACTIVATIONS
 from prosegrad.recording import jit_arrays
 from prosegrad.tensor import Tensor
 

@@ -15,7 +15,7 @@ import pytest
 
 from prosegrad import Value, dot, grad, hessian, hvp, jacobian, jvp, vjp
 from prosegrad.levels import NESTED_BY_HAND, new_level
-from prosegrad.value import at_level, lift, where
+from prosegrad.value import lift, where
 
 OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
@@ -268,7 +268,7 @@ def test_a_box_made_inside_is_below_the_next_derivative(name: str) -> None:
 
 
 def test_levels_are_apart_and_above_what_they_are_given() -> None:
-    deep = at_level(Value, 13)(1.0)
+    deep = Value.at_level(13)(1.0)
     with new_level([]) as one, new_level([1.0, Value(1.0)]) as two:
         assert (one, two) == (10, 20)
     with new_level([]), new_level([]), new_level([deep]) as three:

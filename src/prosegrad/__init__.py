@@ -25,7 +25,8 @@ from prosegrad.losses import (
     softmax,
 )
 from prosegrad.memory import collector_paused
-from prosegrad.nn import MLP, Layer, Module, Neuron
+from prosegrad.module import Module
+from prosegrad.nn import MLP, Layer, Neuron
 from prosegrad.optim import (
     SGD,
     Adam,

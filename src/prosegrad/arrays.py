@@ -20,7 +20,7 @@ from prosegrad.elementary import Number
 from prosegrad.value import (
     Value,
     find_namespace,
-    one_like,
+    namespace,
     where,
 )
 
@@ -91,7 +91,7 @@ class ArrayFunctions:
         is its transpose.
         """
         if array_api_compat.is_torch_array(values):
-            return _torch_add_at(shape, key, values)
+            return _torch_add_at(self, shape, key, values)
         zeros = self.zeros(shape, dtype=values.dtype)
         if hasattr(zeros, "at"):  # JAX
             return zeros.at[key].add(values)
@@ -111,21 +111,18 @@ def _is_basic(key: Any) -> bool:
     )
 
 
-def _torch_add_at(shape: Shape, key: Any, values: Array) -> Array:
+def _torch_add_at(
+    xp: Any, shape: Shape, key: Any, values: Array
+) -> Array:
     flat = values.new_zeros(math.prod(shape))
     if _is_basic(key):
         zeros = flat.reshape(shape)
         zeros[key] = values
         return zeros
-    places = _torch_arange(len(flat), flat).reshape(shape)[key]
+    numbers = xp.arange(len(flat), device=flat.device)
+    places = numbers.reshape(shape)[key]
     flat.index_add_(0, places.reshape(-1), values.reshape(-1))
     return flat.reshape(shape)
-
-
-def _torch_arange(count: int, like: Array) -> Array:
-    import torch
-
-    return torch.arange(count, device=like.device)
 
 
 functions_of = cache(ArrayFunctions)
@@ -200,8 +197,12 @@ class NumpyFunctions(ArrayFunctions):
         """Return ones of the kind of the numbers of x."""
         ones = np.ones_like(x)
         if ones.dtype == object:
-            ones[...] = np.vectorize(one_like, otypes="O")(x)
+            ones[...] = np.vectorize(_one, otypes="O")(x)
         return ones
+
+
+def _one(x: Number) -> Number:
+    return namespace(x).ones_like(x)
 
 
 NUMPY = NumpyFunctions(np)

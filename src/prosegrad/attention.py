@@ -26,7 +26,7 @@ from prosegrad.layers import (
     Rng,
     _check_sizes,
 )
-from prosegrad.nn import Module
+from prosegrad.module import Module
 from prosegrad.tensor import Tensor, matmul
 
 

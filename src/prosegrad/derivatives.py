@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial, singledispatch, wraps
 from typing import Any
 
-from prosegrad.elementary import Number
+from prosegrad.elementary import Number, is_number, is_real
 from prosegrad.levels import new_level
 from prosegrad.trees import (
     LEAF,
@@ -20,14 +20,7 @@ from prosegrad.trees import (
     paths,
     unflatten,
 )
-from prosegrad.value import (
-    Value,
-    _is_number,
-    _is_real_scalar,
-    at_level,
-    namespace,
-    one_like,
-)
+from prosegrad.value import Value, namespace
 
 Function = Callable[..., Any]
 """A function of trees of numbers, whose result is such a tree."""
@@ -49,7 +42,7 @@ def numbers_of(
     """Return `flatten(tree)`, or raise if a leaf is no number."""
     leaves, structure = flatten(tree)
     for i, leaf in enumerate(leaves):
-        if not _is_number(leaf) and find_box(leaf) is Value:
+        if not is_number(leaf) and find_box(leaf) is Value:
             path = list(paths(tree))[i]
             raise TypeError(
                 f"{name}: {role}{path} is {leaf!r} of type "
@@ -112,7 +105,7 @@ class Graph:
         chosen = {i: args[i] for i in self._argnums}
         leaves, self._inside = numbers_of(name, "argument", chosen)
         with new_level(leaves) as level:
-            self._kind = at_level(_box_of(leaves), level)
+            self._kind = _box_of(leaves).at_level(level)
             self._inputs = [self._kind(leaf) for leaf in leaves]
             inputs = unflatten(self._inside, self._inputs)
             result = f(*(inputs.get(i, x) for i, x in enumerate(args)))
@@ -247,7 +240,7 @@ def _require_one(result: Tree, holomorphic: bool) -> None:
         problem = "use jacobian or vjp for more"
     elif isinstance(number, bool):
         problem = "a truth value has no slope"
-    elif not holomorphic and not _is_real_scalar(number):
+    elif not holomorphic and not is_real(number):
         problem = "for a complex derivative say holomorphic=True"
     else:
         return
@@ -288,7 +281,8 @@ def value_and_grad(
         call = partial(f, **kwargs)
         graph = Graph("grad", call, args, chosen, has_aux)
         _require_one(graph.result, holomorphic)
-        gradient: Tree = graph.pull([one_like(graph.result)])
+        one = namespace(graph.result).ones_like(graph.result)
+        gradient: Tree = graph.pull([one])
         if isinstance(argnums, int):
             (gradient,) = gradient
         value = (graph.result, graph.aux) if has_aux else graph.result
@@ -340,7 +334,7 @@ def rows_of(result: Number, pull: Callable[[Number], Tree]) -> Tree:
         pull: Takes a cotangent of the result, and returns those of
             the arguments.
     """
-    return pull(one_like(result))
+    return pull(namespace(result).ones_like(result))
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:

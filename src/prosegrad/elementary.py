@@ -11,6 +11,7 @@ Derivatives are not here: `prosegrad.value` has them.
 import math
 from collections.abc import Callable
 from numbers import Complex, Real
+from numbers import Number as PythonNumber
 from typing import Any, TypeAlias
 
 Number: TypeAlias = Any
@@ -81,6 +82,30 @@ def minimum(x: Number, y: Number, /) -> Number:
 def zeros_like(x: Number, /) -> Number:
     """Return the zero of the same type as `x`."""
     return type(x)(0)
+
+
+def ones_like(x: Number, /) -> Number:
+    """Return the one of the same type as `x`."""
+    return type(x)(1)
+
+
+def is_number(x: Any, /) -> bool:
+    """Tell whether `x` is a number of any kind, or an array."""
+    return isinstance(x, PythonNumber) or hasattr(
+        x, "__array_namespace__"
+    )
+
+
+def is_real(x: Any, /) -> bool:
+    """Tell whether `x` is one real number.
+
+    A truth value is not, and an array is if its shape is ().
+    """
+    if isinstance(x, bool) or getattr(x, "shape", ()) != ():
+        return False
+    return isinstance(x, Real) or (
+        is_number(x) and not isinstance(x, Complex)
+    )
 
 
 def sigmoid(x: Number, /) -> float:

@@ -21,7 +21,7 @@ from prosegrad.derivatives import (
 from prosegrad.elementary import Number
 from prosegrad.levels import new_level
 from prosegrad.trees import Tree, unflatten
-from prosegrad.value import Value, at_level, namespace, one_like
+from prosegrad.value import Value, namespace
 
 
 class Dual(Value):
@@ -47,7 +47,8 @@ class Dual(Value):
         super().__init__(data)
         self.tangent: Number | None = None
         if _backward is not None:
-            self.tangent = _push(one_like(data), _parents, _backward)
+            one = namespace(data).ones_like(data)
+            self.tangent = _push(one, _parents, _backward)
 
     def __repr__(self) -> str:
         return f"Dual(data={self.data!r}, tangent={self.tangent!r})"
@@ -110,7 +111,7 @@ def jvp(
     if any(find_box(number) is not Value for number in numbers):
         return _transposed_twice(f, primals, tangents, has_aux)
     with new_level([*numbers, *speeds]) as level:
-        kind = at_level(Dual, level)
+        kind = Dual.at_level(level)
         inputs = [kind(number) for number in numbers]
         for dual, speed in zip(inputs, speeds):
             dual.tangent = speed

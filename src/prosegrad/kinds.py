@@ -71,6 +71,7 @@ class Functions:
     maximum = staticmethod(elementary.maximum)
     minimum = staticmethod(elementary.minimum)
     zeros_like = staticmethod(elementary.zeros_like)
+    ones_like = staticmethod(elementary.ones_like)
 
     def __init__(self, kind: str, functions: dict[str, Function]):
         self._kind = kind
@@ -133,6 +134,8 @@ DECIMAL = Functions(
     },
 )
 
+find_namespace.register(Decimal, lambda x: DECIMAL)
+
 
 def _complex_expm1(z: complex) -> complex:
     """Return `exp(z) - 1`, exact near 0.
@@ -169,12 +172,6 @@ class ComplexFunctions(Functions):
             f"maximum({x!r}, {y!r}): complex numbers have no order"
         )
 
-    def minimum(self, x: Number, y: Number) -> Number:
-        """Refuse: neither is the smaller."""
-        raise TypeError(
-            f"minimum({x!r}, {y!r}): complex numbers have no order"
-        )
-
     def softplus(self, z: Number) -> Number:
         """Return the principal value of `log(1 + exp(z))`."""
         return self.log1p(self.exp(z))
@@ -205,5 +202,4 @@ def _of_number(x: Number) -> Any:
     return COMPLEX if _is_complex(x) else elementary
 
 
-find_namespace.register(Decimal, lambda x: DECIMAL)
 find_namespace.register(PythonNumber, _of_number)

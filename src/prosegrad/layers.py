@@ -27,7 +27,8 @@ from prosegrad.arrays import (
     sum_to,
 )
 from prosegrad.elementary import Number
-from prosegrad.nn import ACTIVATIONS, Module, _found_in, _members
+from prosegrad.module import Module, _members, _walk_members
+from prosegrad.nn import ACTIVATIONS
 from prosegrad.tensor import Tensor, linear, matmul
 from prosegrad.value import Value
 from prosegrad.windows import Pair, conv2d
@@ -488,7 +489,7 @@ def _swaps(
     model: Module, new: Mapping[int, Value]
 ) -> Iterator[tuple[Any, Any, Any, Any]]:
     """Yield each holder, a key of it, and what to put in and back."""
-    for _, x in _found_in(model):
+    for _, x in _walk_members(model):
         if isinstance(x, (Module, list, dict)):
             holder = vars(x) if isinstance(x, Module) else x
             for key, old in list(_members(x)):

@@ -2,7 +2,7 @@
 
 A function that is being differentiated may itself differentiate. Each
 of these derivatives has Values of a level of its own, and the inner
-one has the higher level; see `prosegrad.value.at_level`.
+one has the higher level; see `Value.at_level`.
 """
 
 from collections.abc import Iterable, Iterator

@@ -10,7 +10,7 @@ from numbers import Number as PythonNumber
 from typing import Any, ClassVar
 
 from prosegrad.elementary import Number
-from prosegrad.nn import check_names
+from prosegrad.module import check_names
 from prosegrad.value import Value, namespace
 
 

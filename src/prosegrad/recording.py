@@ -629,8 +629,9 @@ def _refuse_masks(arrays: Sequence[Any]) -> None:
     for x in arrays:
         if isinstance(x, ArraySymbol) and is_kind(x, "bool"):
             raise TracingError(
-                f"jit_arrays: {_where_asked()}: how much a mask leaves "
-                "is not known in a trace; write where(mask, x, 0)"
+                f"jit_arrays: {_where_asked(3)}: how much a mask "
+                "leaves is not known in a trace; write "
+                "where(mask, x, 0)"
             )
 
 
@@ -658,7 +659,7 @@ def _listed(name: str, arrays: Sequence[Any], axis: int) -> Any:
 
 
 def _refuse(problem: str) -> NoReturn:
-    raise TracingError(f"jit_arrays: {_where_asked()}: {problem}")
+    raise TracingError(f"jit_arrays: {_where_asked(3)}: {problem}")
 
 
 class Functions:

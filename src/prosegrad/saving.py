@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from prosegrad.nn import Module
+from prosegrad.module import Module
 
 
 def _check_numbers(numbers: list[Any], where: str) -> None:

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from prosegrad.elementary import Number
+from prosegrad.elementary import Number, is_number
 from prosegrad.kinds import NAMES
 from prosegrad.operations import Trace
-from prosegrad.value import Value, _is_number, where
+from prosegrad.value import Value, where
 
 
 class TracingError(TypeError):
@@ -155,6 +155,10 @@ class Symbol:
         """Return 0: a constant fits every shape."""
         return 0.0
 
+    def ones_like(self) -> int:
+        """Return 1: a constant fits every shape."""
+        return 1
+
     def sigmoid(self) -> Number:
         """Return `1 / (1 + exp(-x))` for any x, without overflow."""
         z = self._apply("exp", -abs(self))
@@ -207,7 +211,7 @@ def place_of(trace: Trace, x: Number) -> int:
 def _is_constant(x: Any) -> bool:
     if isinstance(x, Symbol):
         raise TracingError(f"{x!r} is from another trace")
-    return _is_number(x) and not isinstance(x, Value)
+    return is_number(x) and not isinstance(x, Value)
 
 
 def _method(name: str) -> Callable[[Symbol], Number]:
@@ -236,9 +240,13 @@ for _name in ("relu", "leaky_relu", "silu", "gelu"):
     setattr(Symbol, _name, _borrowed(_name))
 
 
-def _where_asked() -> str:
-    """Name the line outside of this package that is running."""
-    frame = sys._getframe(2)
+def _where_asked(depth: int = 2) -> str:
+    """Name the line that asked, outside of this package.
+
+    Args:
+        depth: How many calls ago it ran, or earlier.
+    """
+    frame = sys._getframe(depth)
     while frame.f_back and _is_ours(frame.f_globals):
         frame = frame.f_back
     name, number = frame.f_code.co_filename, frame.f_lineno

@@ -44,9 +44,8 @@ from prosegrad.elementary import Number
 from prosegrad.trees import Tree, flatten, unflatten
 from prosegrad.value import (
     Value,
-    at_level,
     lift,
-    one_like,
+    namespace,
     topological_order,
 )
 
@@ -105,7 +104,7 @@ class Tensor(Value):
         _backward: Callable[[Number], None] | None = None,
     ) -> None:
         if isinstance(data, Value):
-            self._accept(data)
+            self._set_level(data)
         elif not _parents or type(data) is not np.ndarray:
             data = _as_array(data)
         if _parents and not _recording.get():
@@ -145,7 +144,7 @@ class Tensor(Value):
         return self.shape[0]
 
     def __array_namespace__(self, *, api_version: Any = None) -> Any:
-        return Tensor
+        return type(self)
 
     def backward(
         self, gradient: Number | None = None, *, keep_graph: bool = True
@@ -480,7 +479,7 @@ def _one(root: Tensor) -> Array:
             f"has shape {root.shape} and dtype {array.dtype}; sum it, "
             "or give a gradient"
         )
-    return one_like(root.data)
+    return namespace(root.data).ones_like(root.data)
 
 
 class Total:
@@ -623,7 +622,7 @@ def _joined(y: Value) -> Tensor:
 
     kind: type[Tensor] = Tensor
     if y._level:
-        kind = at_level(Tensor, y._level)
+        kind = Tensor.at_level(y._level)
     return kind(y.data, (y,), "tensor", _backward)
 
 

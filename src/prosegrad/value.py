@@ -13,12 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, singledispatch
-from numbers import Complex, Real
 from numbers import Number as PythonNumber
 from typing import Any, ClassVar, Self
 
 from prosegrad import elementary
-from prosegrad.elementary import Number
+from prosegrad.elementary import Number, is_number, is_real
 
 
 class Value:
@@ -44,7 +43,6 @@ class Value:
     """
 
     __slots__ = ("data", "grad", "_parents", "_op", "_backward")
-    _level: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -56,19 +54,17 @@ class Value:
         if type(data) is float:
             self.grad: Number = 0.0
         else:
-            self._accept(data)
+            self._check(data)
             self.grad = 0
         self.data = data
         self._parents = _parents
         self._op = _op
         self._backward = _backward
 
-    def _accept(self, data: Number) -> None:
+    def _check(self, data: Number) -> None:
         if isinstance(data, Value):
-            if data._level >= self._level:
-                kind: Any = type(self)
-                self.__class__ = at_level(kind, data._level + 1)
-        elif not _is_number(data):
+            self._set_level(data)
+        elif not is_number(data):
             raise TypeError(
                 "Value holds a number (float, int, Fraction, Value, "
                 f"array …), not {data!r} of type {type(data).__name__}"
@@ -147,15 +143,6 @@ class Value:
         return type(self)(
             data.detach() if isinstance(data, Value) else data
         )
-
-    def __reduce__(self) -> Any:
-        if self._parents:
-            raise TypeError(
-                "a result cannot be copied or pickled: its rule is "
-                "the original's; copy its leaves, or detach it first"
-            )
-        kind = Value if self._level else type(self)
-        return kind, (self.data,), (None, {"grad": self.grad})
 
     def __neg__(self) -> Self:
         def _backward(grad: Number) -> None:
@@ -332,6 +319,10 @@ class Value:
         """Return a Value that holds the zero of the same kind."""
         return type(self)(namespace(self.data).zeros_like(self.data))
 
+    def ones_like(self) -> Self:
+        """Return a Value that holds the one of the same kind."""
+        return type(self)(namespace(self.data).ones_like(self.data))
+
     @staticmethod
     def where(condition: Any, x: Number, y: Number) -> Any:
         """Return `x` where the condition holds, else `y`."""
@@ -344,7 +335,7 @@ class Value:
         return namespace(condition).where(condition, x, y)
 
     def __array_namespace__(self, *, api_version: Any = None) -> Any:
-        return Value
+        return type(self)
 
     __array_ufunc__ = None
 
@@ -428,22 +419,32 @@ class Value:
 
         return self._unary("gelu", x * s, slope)
 
+    def __reduce__(self) -> Any:
+        if self._parents:
+            raise TypeError(
+                "a result cannot be copied or pickled: its rule is "
+                "the original's; copy its leaves, or detach it first"
+            )
+        kind = Value if self._level else type(self)
+        return kind, (self.data,), (None, {"grad": self.grad})
 
-def _is_number(data: Any) -> bool:
-    return isinstance(data, PythonNumber) or hasattr(
-        data, "__array_namespace__"
-    )
+    _level: ClassVar[int] = 0
 
+    def _set_level(self, data: Value) -> None:
+        if data._level >= self._level:
+            level = data._level + 1
+            self.__class__ = type(self).at_level(level)
 
-@cache
-def at_level(kind: Any, level: int) -> Any:
-    """Return the subclass of `kind` whose Values are at `level`.
+    @classmethod
+    @cache
+    def at_level(cls, level: int) -> Any:
+        """Return the subclass whose Values are at `level`.
 
-    An operation on two levels belongs to the higher one, and there
-    the lower operand is a constant.
-    """
-    parts = {"__slots__": (), "_level": level}
-    return type(kind.__name__, (kind,), parts)
+        An operation on two levels belongs to the higher one, and
+        there the lower operand is a constant.
+        """
+        parts = {"__slots__": (), "_level": level}
+        return type(cls.__name__, (cls,), parts)
 
 
 def lift(x: Value, y: Number) -> tuple[Any, Any]:
@@ -485,27 +486,11 @@ def _seed(data: Number) -> Number:
     number = data
     while isinstance(number, Value):
         number = number.data
-    if not _is_number(number) or not _is_real_scalar(number):
+    if not is_real(number):
         raise TypeError(
             f"backward starts from one real number, not from {number!r}"
         )
-    return one_like(data)
-
-
-def one_like(x: Number) -> Number:
-    """Return the 1 of the same kind as `x`."""
-    if isinstance(x, Value):
-        return type(x)(one_like(x.data))
-    if isinstance(x, PythonNumber):
-        kind: Any = type(x)
-        return kind(1)
-    return namespace(x).ones_like(x) if hasattr(x, "shape") else 1
-
-
-def _is_real_scalar(data: Number) -> bool:
-    if isinstance(data, bool) or getattr(data, "shape", ()) != ():
-        return False
-    return isinstance(data, Real) or not isinstance(data, Complex)
+    return namespace(data).ones_like(data)
 
 
 def namespace(x: Number) -> Any:

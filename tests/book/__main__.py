@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import census, mirror, writer
+from . import census, listings, minutes, mirror, writer
 from .coverage import measure
 from .figures import use_book_style
 from .lint import figures_nobody_makes, lint
@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.book", description=__doc__)
     group = parser.add_mutually_exclusive_group(required=True)
     add = group.add_argument
-    add("--write", action="store_true", help="rewrite src/, outputs, figures, tables")
+    add("--write", action="store_true", help="rewrite src/, outputs, figures, minutes")
     add("--check", action="store_true", help="compare src/ with the pages, and lint")
     add("--census", action="store_true", help="count the Python blocks of each page")
     add(
@@ -48,8 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _check(book: Book, pages: list[Path]) -> int:
     problems = mirror.check(book) + figures_nobody_makes(book)
+    problems += listings.check(book)
     for path in pages:
-        problems += lint(book, parse(path))
+        page = parse(path)
+        problems += lint(book, page) + minutes.check(book, page)
     print("\n".join(problems) or "the pages and src/ are one text")
     return int(bool(problems))
 

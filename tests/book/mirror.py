@@ -142,9 +142,10 @@ def _syntax_problem(book: Book, fences: list[Fence], error: SyntaxError) -> str:
 def _misplaced(book: Book, modules: dict[str, list[Fence]]) -> Iterator[str]:
     """Yield what breaks: one page, one module; a module, neighbouring pages."""
     order = {page: number for number, page in enumerate(book.nav())}
+    home = _homes(modules)
     owner: dict[Path, Fence] = {}
     for fences in modules.values():
-        pages = {fence.page: fence for fence in fences}
+        pages = {f.page: f for f in fences if home.get(f.page, f.title) == f.title}
         for page, fence in pages.items():
             other = owner.setdefault(page, fence)
             if other.title != fence.title:
@@ -152,9 +153,30 @@ def _misplaced(book: Book, modules: dict[str, list[Fence]]) -> Iterator[str]:
                 there = book.place(page, other.line)
                 yield f"{here}: the page already publishes {other.title} ({there})"
         numbers = sorted(order[page] for page in pages)
-        if numbers[-1] - numbers[0] >= len(numbers):
+        if numbers and numbers[-1] - numbers[0] >= len(numbers):
             places = " and ".join(book.place(p, f.line) for p, f in pages.items())
             yield f"{fences[0].title} is published on distant pages: {places}"
+
+
+def _homes(modules: dict[str, list[Fence]]) -> dict[Path, str]:
+    """Return the module of each page that builds one.
+
+    Such a page may re-open a class of another module, wherever that stands.
+    """
+    homes: dict[Path, set[str]] = {}
+    for title, fences in modules.items():
+        for fence in fences:
+            if _adds(fence):
+                homes.setdefault(fence.page, set()).add(title)
+    return {page: min(titles) for page, titles in homes.items() if len(titles) == 1}
+
+
+def _adds(fence: Fence) -> bool:
+    """Tell whether a fence adds to its module more than a part of a class."""
+    try:
+        return reopened(fence) is None
+    except SyntaxError:  # reported where the module is made
+        return False
 
 
 def _repeated(book: Book, fences: list[Fence]) -> Iterator[str]:

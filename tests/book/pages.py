@@ -12,9 +12,9 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-ROLES = ("wrong", "exercise", "check", "solution")
+ROLES = ("wrong", "exercise", "check", "solution", "listing")
 ATTRIBUTE = (
-    r"continuation|#[\w-]+|\.(?:wrong|exercise|check|solution|annotate)"
+    r"continuation|#[\w-]+|\.(?:wrong|exercise|check|solution|listing|annotate)"
     r'|(?:title|data-raises|figure|table|hl_lines)="[^"]*"'
 )
 INFO = re.compile(rf"python(?: \{{ (?:{ATTRIBUTE})(?: (?:{ATTRIBUTE}))* \}})?")
@@ -61,7 +61,7 @@ class Fence:
 
     @property
     def role(self) -> str:
-        """Return published, run, raises, wrong, exercise, check or solution."""
+        """Return published, run, raises, or the role that the fence names."""
         for role in ROLES:
             if f".{role}" in self.attributes:
                 return role

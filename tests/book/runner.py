@@ -25,6 +25,7 @@ from typing import Any
 
 from . import figures
 from .pages import Book, Fence, Page
+from .reached import Reached
 from .session import FUTURES, as_main, message, operands
 
 RECURSION_LIMIT = sys.getrecursionlimit()
@@ -72,19 +73,21 @@ class PageRun:
         page: The page.
         position: How many of its blocks have run.
         failed: The block that raised when it should not have, if any.
+        reached: The published functions that its blocks have run.
     """
 
     def __init__(
         self,
         book: Book,
         page: Page,
-        compiler: Callable[[Fence, int], types.CodeType] = page_code,
+        compiler: Callable[[Fence, int], types.CodeType] | None = None,
     ) -> None:
         self.book = book
         self.page = page
         self.position = 0
         self.failed: Fence | None = None
-        self._compiler = compiler
+        self.reached = Reached()
+        self._compiler = compiler or self._watched
         self._module = types.ModuleType("__main__")
         self._folder = tempfile.TemporaryDirectory()
         self._flags = 0
@@ -115,7 +118,10 @@ class PageRun:
         self.position = self.page.fences.index(fence) + 1
         run = getattr(self, f"_run_{fence.role}", self._run_plain)
         try:
-            return run(fence)
+            outcome = run(fence)
+            if self.position == len(self.page.fences):
+                self._refuse_unreached()
+            return outcome
         except BlockError:
             self.failed = fence
             raise
@@ -169,6 +175,27 @@ class PageRun:
                 raise self._fault(self._check, "a check prints nothing")
         self._check = None
         return outcome
+
+    def _watched(self, fence: Fence, flags: int) -> types.CodeType:
+        """Compile a fence; what it publishes tells when it has run."""
+        tree = page_tree(fence, flags)
+        if fence.role == "published":
+            self.reached.watch(tree)
+        return compile_tree(tree, str(fence.page), flags)
+
+    def _refuse_unreached(self) -> None:
+        """Refuse a page that publishes a function and never runs it.
+
+        Raises:
+            BlockError: There is one; the message names each.
+        """
+        lines = [
+            f"{self.book.place(self.page.path, line)}: {name}: "
+            "published, but no block of this page runs it"
+            for line, name in self.reached.missing()
+        ]
+        if lines:
+            raise BlockError("\n".join(lines))
 
     def _execute(self, fence: Fence) -> tuple[str, BaseException | None]:
         """Execute a fence; return what it printed and what it raised."""
@@ -314,7 +341,7 @@ def _diff(old: str, new: str, where: str) -> str:
 
 
 def run_page(
-    book: Book, page: Page, compiler: Callable[[Fence, int], Any] = page_code
+    book: Book, page: Page, compiler: Callable[[Fence, int], Any] | None = None
 ) -> list[Outcome]:
     """Run every block of a page; return what each one left."""
     run = PageRun(book, page, compiler)

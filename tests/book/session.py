@@ -74,7 +74,8 @@ class Session:
 
         Returns:
             `error`, a traceback that begins in the block, or empty; and
-            `figure`, a picture that it has newly bound, or empty.
+            `figure`, a picture that it has newly bound, or empty. DOT text
+            is for `draw`.
         """
         names = self._module.__dict__
         before = dict(names)
@@ -90,6 +91,13 @@ class Session:
             "error": self._explain(error) if error else "",
             "figure": _picture(names, before),
         }
+
+    def draw(self, dot: str) -> dict[str, str]:
+        """Return the `figure` of DOT text, or the `error` that is in it."""
+        try:
+            return {"error": "", "figure": laid_out(dot)}
+        except Exception as error:  # each build of Graphviz has its own
+            return {"error": message(error), "figure": ""}
 
     def _execute(self, source: str, name: str) -> BaseException | None:
         lines = source.splitlines(keepends=True)
@@ -169,9 +177,28 @@ def message(error: BaseException) -> str:
 
 
 def _picture(names: dict[str, Any], before: dict[str, Any]) -> str:
-    """Return the SVG or HTML of a picture that a block has bound."""
+    """Return the SVG, HTML or DOT of a picture that a block has bound."""
     for name in ("figure", "table"):
-        text = names.get(name)
-        if text is not before.get(name) and "<svg" in str(text):
-            return str(text)
+        figure = names.get(name)
+        is_new = figure is not before.get(name)
+        if is_new and (is_dot(figure) or "<svg" in str(figure)):
+            return str(figure)
     return ""
+
+
+def is_dot(figure: object) -> bool:
+    """Tell whether a figure is DOT text, which Graphviz lays out."""
+    return isinstance(figure, str) and figure.startswith("digraph")
+
+
+# Graphviz must measure the letters that the site's style sheet draws with.
+LETTERS = (
+    'node [fontname="Courier" fontsize=11]; edge [fontname="Courier" fontsize=10];'
+)
+
+
+def laid_out(dot: str) -> str:
+    """Return the picture of DOT text, as SVG."""
+    from prosegrad import render_svg
+
+    return render_svg(dot.replace("{", "{ " + LETTERS, 1))

@@ -1,4 +1,4 @@
-"""Rewrite what the pages determine: `src/`, outputs, figures and tables.
+"""Rewrite what the pages determine: `src/`, listings, outputs, figures, minutes.
 
 Each page runs in an interpreter of its own, so that it imports the package
 that was just written.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from . import mirror
+from . import listings, minutes, mirror
 from .figures import use_book_style
 from .lint import lint
 from .pages import OUTPUT, Book, Fence, Page, parse
@@ -28,21 +28,25 @@ HERE = Path(__file__).resolve().parents[2]
 
 
 def write(book: Book, paths: Iterable[Path], say: Callable[[str], None]) -> bool:
-    """Rewrite `src/` from the given pages, then what those pages show.
+    """Rewrite `src/` and listings from the given pages, then what those show.
 
     Returns:
         Whether all went well. A page that fails is left as it was.
     """
     pages = list(paths)
     try:
+        listed = listings.rewritten(book, pages)
         changed = mirror.write(book, pages)
     except mirror.MirrorError as error:
         say(f"src/ is left as it was:\n{error}")
         return False
+    changed += mirror.replace_files(listed | listings.downloads(book))
     for path in changed:
         say(f"wrote {book.short(path)}")
-    done = [_write_page(book, path, say) for path in pages]
-    return all(done)
+    done = [path for path in pages if _write_page(book, path, say)]
+    for path in minutes.write(book, done):
+        say(f"wrote {book.short(path)}")
+    return done == pages
 
 
 def _write_page(book: Book, path: Path, say: Callable[[str], None]) -> bool:

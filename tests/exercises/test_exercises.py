@@ -37,10 +37,7 @@ ALL = [
     for wrong in wrongs
 ]
 NAMES = [(tier, name) for tier, exercises in WRONG.items() for name in exercises]
-MINUTES = {"ten": "10", "fifteen": "15", "twenty": "20"}
-META = re.compile(
-    r"\*(Recall|Extend|Break); (\w+) minutes; after \[([^]]+)\]\(([^)#]+)"
-)
+META = re.compile(r"\*(Recall|Extend|Break); after \[([^]]+)\]\(([^)#]+)")
 
 
 @dataclass(frozen=True)
@@ -216,15 +213,14 @@ def test_exercises_stand_on_these_pages_only() -> None:
 
 @pytest.mark.parametrize(("tier", "name"), NAMES)
 def test_help_is_offered(tier: str, name: str) -> None:
-    """An exercise says its tier, time and page; hints and a solution are folded."""
+    """An exercise says its tier and its page; hints and a solution are folded."""
     text = exercise(tier, name).text
     solution = text.partition('??? success "Solution"')[2]
     meta = META.match(text.split("\n")[2])
 
     assert meta is not None
     assert meta[1] == tier.capitalize()
-    assert meta[2] in MINUTES
-    assert (FOLDER / meta[4]).resolve().exists()
+    assert (FOLDER / meta[3]).resolve().exists()
     assert len(re.findall(r'^\?\?\? tip "Hint', text, re.M)) >= 1
     assert "\n    ```python { .solution continuation }\n" in solution
 
@@ -245,7 +241,7 @@ def test_a_stub_is_empty(tier: str, name: str) -> None:
 def test_the_overview_lists_every_exercise() -> None:
     """The tables of the overview say what the pages say, in their order."""
     text = (FOLDER / "index.md").read_text("utf-8")
-    row = r"\| \[(.+)\]\((.+)\) \| (\d+) \| \[(.+)\]\((.+)\) \|"
+    row = r"\| \[(.+)\]\((.+)\) \| \[(.+)\]\((.+)\) \|"
     expected = []
     for tier in WRONG:
         for e in exercises(tier):
@@ -253,7 +249,7 @@ def test_the_overview_lists_every_exercise() -> None:
             assert meta is not None
             slug = re.sub(r"\W+", "-", e.heading.lower()).strip("-")
             link = f"{tier}.md#{slug}"
-            expected.append((e.heading, link, MINUTES[meta[2]], meta[3], meta[4]))
+            expected.append((e.heading, link, meta[2], meta[3]))
 
     assert re.findall(row, text) == expected
     assert re.findall(r"write (\d+) small things", text) == [str(len(expected))]
