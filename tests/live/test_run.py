@@ -7,7 +7,15 @@ from playwright.sync_api import Locator, Page, expect
 
 from .conftest import Visit
 
-PAGES = ["", "engine/value/", "engine/gradient-flow/", "engine/stepping/"]
+PAGES = [
+    "",
+    "in-one-sitting/value/",
+    "in-one-sitting/operations/",
+    "in-one-sitting/network/",
+    "engine/value/",
+    "engine/gradient-flow/",
+    "engine/stepping/",
+]
 BLOCK = ".highlight.language-python:has(> .pg-run)"
 LOADING = 60_000  # milliseconds, at most
 
@@ -127,6 +135,63 @@ def test_an_edited_block_prints_something_else(value_page: Page) -> None:
     press(block, "Reset")
     expect(block.locator(".pg-run__out")).to_have_count(0)
     expect(block.locator("pre > code")).to_be_visible()
+
+
+def change(block: Locator, old: str, new: str) -> None:
+    """Replace a piece of a block's text."""
+    text = block.locator("pre > code").text_content() or ""
+    assert old in text
+    press(block, "Edit")
+    block.locator(".cm-content").press("Control+a")
+    block.page.keyboard.insert_text(text.replace(old, new).rstrip("\n"))
+
+
+def test_a_change_of_the_readers_class_shows_below(visit: Visit) -> None:
+    """What had run with the old class runs again."""
+    page = visit.open("in-one-sitting/value/")
+    rule = page.locator(BLOCK, has_text="def __add__").first
+    first, second = page.locator(BLOCK, has_text="z._backward()").all()[:2]
+    press(second, "Run")
+    settle(page)
+    expect(state(second)).to_have_text("Printed the same as the page.")
+
+    change(rule, "self.grad += out.grad", "self.grad += 10 * out.grad")
+    press(first, "Run")
+    settle(page)
+    expect(state(first)).to_have_text("Done. The page prints something else.")
+    expect(first.locator(".pg-run__out pre")).to_contain_text(" 10.0 1.0\n")
+    press(second, "Run")
+    settle(page)
+    expect(second.locator(".pg-run__out pre")).to_contain_text("x.grad is 11.0")
+
+    press(rule, "Reset")
+    press(second, "Run")
+    settle(page)
+    expect(state(second)).to_have_text("Printed the same as the page.")
+
+
+def test_a_graph_is_drawn_again(visit: Visit) -> None:
+    """DOT text of an edited block, and of a block below one; faults are told."""
+    page = visit.open("in-one-sitting/value/")
+    block = page.locator(BLOCK, has_text='"""digraph').first
+    change(block, "rankdir=RL", "rankdir=")
+    press(block, "Run")
+    settle(page)
+    expect(state(block)).to_have_text("Raised an exception.")
+    expect(block.locator(".pg-run__out pre")).to_contain_text("syntax error")
+
+    change(block, "rankdir=RL", "rankdir=TB")
+    press(block, "Run")
+    settle(page)
+    expect(block.locator(".pg-run__out svg text").first).to_have_text("z = 8.0")
+
+    page = visit.open("in-one-sitting/network/")
+    change(page.locator(BLOCK, has_text="def draw_graph").first, "grad=", "slope ")
+    block = page.locator(BLOCK, has_text="= draw_graph").first
+    press(block, "Run")
+    settle(page)
+    expect(block.locator(".pg-run__out svg")).to_contain_text("slope 4.00")
+    expect(state(block)).to_have_text("Done. The page prints something else.")
 
 
 @pytest.mark.parametrize(
