@@ -422,6 +422,9 @@ MUST_RUN = {
     "after a docstring": ('def f():\n    """F."""\n    global x\n    x = 1', "f()"),
     "inner": ("def f():\n    def g():\n        return 1\n\n    return g", "f()()"),
     "generator": ("def f():\n    yield 1", "next(f())"),
+    "lambda": ("f = lambda: 1", "f()"),
+    "lambda in a function": ("def f():\n    return lambda: 1", "f()()"),
+    "lambda in a table": ("F = {\n    1: lambda x: x,\n}", "F[1](0)"),
     "coroutine": ("async def f():\n    return 1", "import asyncio\nasyncio.run(f())"),
     "in a branch": ("if True:\n\n    def f():\n        return 1", "f()"),
     "at run time": (
@@ -443,7 +446,6 @@ NEED_NOT = {
     '    def h(self):\n        """H."""\n        ...',
     "for type checkers": "import typing\n\nif typing.TYPE_CHECKING:\n\n"
     "    def f():\n        return 1",
-    "lambda": "f = lambda: 1",
 }
 
 

@@ -944,7 +944,7 @@ def linear(x: Number, weight: Number, bias: Number) -> Tensor:
     if type(bias) is not type(product) or larger or len(shape) < 2:
         total: Tensor = product + bias
         return total
-    rule = product._backward or (lambda grad: None)
+    rule: Any = product._backward
 
     def _backward(grad: Array) -> None:
         rule(grad)

@@ -52,6 +52,8 @@ def _fence(fence: Fence) -> Iterator[Problem]:
     marks += ["raises"] * bool(fence.raises)
     if fence.role != "listing":
         marks += ["published"] * fence.title.startswith("src/")
+    elif not fence.title.startswith("src/"):
+        yield fence.line, "a .listing block needs the title of a module"
     if len(marks) > 1:
         yield fence.line, "one fence has several roles: " + ", ".join(marks)
     for number, line in enumerate(fence.source.split("\n"), fence.line + 1):

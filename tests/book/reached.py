@@ -2,7 +2,7 @@
 
 A published function that only the installed package runs could say anything,
 and no block of its page would notice. So the runner puts one statement at the
-head of each, which marks it as reached.
+head of each, which marks it as reached; in a lambda, that is an expression.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Iterator
+from typing import TypeVar
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+Node = TypeVar("Node", bound=ast.AST)
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 NAME = "__reached__"
 MARKS: list[bool] = []
@@ -27,9 +29,8 @@ class Reached:
     def watch(self, tree: ast.Module) -> None:
         """Insert a mark into each function of a published block."""
         for name, function in functions(tree):
-            if (head := _head(function)) is not None:
+            if _insert_mark(function, len(MARKS)):
                 self._functions.append((len(MARKS), function.lineno, name))
-                function.body.insert(head, _mark(len(MARKS), function.body[head]))
                 MARKS.append(False)
 
     def missing(self) -> list[tuple[int, str]]:
@@ -41,8 +42,9 @@ def functions(node: ast.AST, scope: str = "") -> Iterator[tuple[str, Function]]:
     """Yield the functions in a tree, with their qualified names."""
     for child in _children(node):
         if isinstance(child, Function):
-            yield scope + child.name, child
-            yield from functions(child, f"{scope}{child.name}.<locals>.")
+            name = scope + getattr(child, "name", "<lambda>")
+            yield name, child
+            yield from functions(child, f"{name}.<locals>.")
         elif isinstance(child, ast.ClassDef):
             yield from functions(child, f"{scope}{child.name}.")
         else:
@@ -60,13 +62,23 @@ def _last_name(node: ast.expr) -> str:
     return ast.unparse(node).split(".")[-1]
 
 
-def _head(function: Function) -> int | None:
-    """Return where the body begins, after a docstring; None if it has no code."""
+def _insert_mark(function: Function, index: int) -> bool:
+    """Let a function mark itself when it runs; return False if it has no code."""
+    if isinstance(function, ast.Lambda):
+        text = f"{NAME}.__setitem__({index}, True) or 0"
+        either = _placed(ast.parse(text, mode="eval").body, function.body)
+        assert isinstance(either, ast.BoolOp)
+        either.values[1] = function.body
+        function.body = either
+        return True
     if "overload" in map(_last_name, function.decorator_list):
-        return None
+        return False
     head = int(ast.get_docstring(function, clean=False) is not None)
-    code = [node for node in function.body[head:] if not _is_ellipsis(node)]
-    return head if code else None
+    if all(map(_is_ellipsis, function.body[head:])):
+        return False
+    (mark,) = ast.parse(f"{NAME}[{index}] = True").body
+    function.body.insert(head, _placed(mark, function.body[head]))
+    return True
 
 
 def _is_ellipsis(node: ast.stmt) -> bool:
@@ -74,9 +86,8 @@ def _is_ellipsis(node: ast.stmt) -> bool:
     return isinstance(value, ast.Constant) and value.value is ...
 
 
-def _mark(index: int, before: ast.stmt) -> ast.stmt:
-    """Return the statement `__reached__[index] = True`, on the line of another."""
-    (mark,) = ast.parse(f"{NAME}[{index}] = True").body
+def _placed(mark: Node, before: ast.AST) -> Node:
+    """Return a mark that stands where another node does."""
     for node in ast.walk(mark):
         ast.copy_location(node, before)
     return mark

@@ -173,6 +173,7 @@ def test_a_change_of_the_readers_class_shows_below(visit: Visit) -> None:
 def test_a_graph_is_drawn_again(visit: Visit) -> None:
     """DOT text of an edited block, and of a block below one; faults are told."""
     page = visit.open("in-one-sitting/value/")
+    page.get_by_text("The code of this picture").click()
     block = page.locator(BLOCK, has_text='"""digraph').first
     change(block, "rankdir=RL", "rankdir=")
     press(block, "Run")
