@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.book import census, figures, minutes, mirror, writer
+from tests.book import census, figures, listings, minutes, mirror, writer
 from tests.book.coverage import compiler
 from tests.book.lint import figures_nobody_makes, lint
 from tests.book.pages import Book, parse
@@ -69,6 +69,11 @@ def published(code: str, more: bool = True, module: str = VALUE) -> str:
     return fence(code, f'title="{module}"' + " continuation" * more)
 
 
+def indented(text: str) -> str:
+    """Return Markdown as it stands in a box."""
+    return "".join("    " * bool(x.strip()) + x for x in text.splitlines(True))
+
+
 def page(book: Book, name: str = "a") -> Path:
     return book.docs / f"{name}.md"
 
@@ -115,6 +120,8 @@ def test_nav_reads_nested_lists_and_tags(tmp_path: Path) -> None:
 
 FIRST = fence("x = 1")
 CONT = "continuation"
+LISTING = f'.listing title="{VALUE}"'
+RAISES = 'data-raises="ZeroDivisionError"'
 BAD = {
     "unknown spelling": "```python continuation\nx = 1\n```",
     "unknown spelling ": "```{.python }\nx = 1\n```",
@@ -135,6 +142,9 @@ BAD = {
     "invisible ": "!!! note\n\n x  ```python\n    x = 1\n    ```",
     "invisible  ": "!!! note\n\n`    ```python\n    x = 1\n    ```",
     "does not follow a Python": FIRST + "Text.\n\n" + shown("1"),
+    "several roles: wrong, listing": fence("assert 1", f".wrong {LISTING}"),
+    "several roles: listing, raises": fence("1 / 0", f"{LISTING} {RAISES}"),
+    "needs the title of a module": fence("x = 1", ".listing"),
     ".wrong block must": FIRST + fence("x = 1", ".wrong continuation"),
     "the first Python fence": fence("x = 1", CONT),
     "every later": FIRST + FIRST,
@@ -178,6 +188,7 @@ def test_lint_accepts_the_spellings_of_the_book(make: Make) -> None:
         + PART
         + published("class V(V):\n    g = 1\n    h = g")
         + fence("x = 1", f'{CONT} figure="f" hl_lines="1 2" #here')
+        + fence("x = 1", f"{LISTING} {CONT}")
         + "````markdown\n```python notest\n```\n````\n"
     )
     book = make(text)
@@ -289,6 +300,21 @@ def test_files_that_belong_nowhere_are_reported(make: Make) -> None:
 
 
 OTHER = "src/prosegrad/other.py"
+AGAIN = published("class V(V):\n    g = 1")
+ELSEWHERE = published("M = 1", module=OTHER) + AGAIN
+
+
+@pytest.mark.parametrize("text", [ELSEWHERE, AGAIN + published("M = 1", module=OTHER)])
+def test_a_page_that_builds_a_module_may_reopen_a_class(make: Make, text: str) -> None:
+    """Of another module, however far away."""
+    book = make(GOOD, "", text, published("K = 1", module=OTHER))
+    mirror.write(book)
+
+    assert mirror.check(book) == []
+    assert (book.root / OTHER).read_text() == "M = 1\n\nK = 1\n"
+    assert '    """A."""\n\n    g = 1\n\n\nN' in (book.root / VALUE).read_text()
+
+
 BROKEN = {
     "docs/a.md:20: V.f is already defined at docs/a.md:14": [GOOD + PART + PART],
     "docs/a.md:13: N is already defined at docs/a.md:9": [GOOD + published("N = 2")],
@@ -298,6 +324,22 @@ BROKEN = {
     "is published on distant pages: docs/a.md:1 and docs/c.md:1": [GOOD, "", GOOD],
     "docs/a.md:12: class W is re-opened": [GOOD + published("class W(W):\n    x = 1")],
     "docs/a.md:13: invalid syntax": [GOOD + published("x = = 1")],
+    f"{VALUE} is published on distant pages: docs/a.md:1 and docs/c.md:1": [
+        GOOD,
+        "",
+        AGAIN,
+    ],
+    "docs/a.md:5: class V is re-opened": [ELSEWHERE, GOOD],
+    f"docs/c.md:1: the page already publishes {VALUE} (docs/c.md:10)": [
+        GOOD,
+        "",
+        ELSEWHERE + published("def f(): ..."),
+    ],
+    f"docs/c.md:6: the page already publishes {VALUE} (docs/c.md:1)": [
+        GOOD,
+        published("class W: ...", module=OTHER),
+        AGAIN + published("class W(W):\n    x = 1", module=OTHER),
+    ],
 }
 
 
@@ -306,7 +348,7 @@ def test_mirror_refuses(make: Make, fault: str, pages: list[str]) -> None:
     """What makes no module is refused, and nothing is written."""
     book = make(*pages)
 
-    with pytest.raises(mirror.MirrorError, match=r"docs/a\.md") as caught:
+    with pytest.raises(mirror.MirrorError, match=r"docs/[ac]\.md") as caught:
         mirror.write(book)
     assert not book.src.exists()
     assert mirror.check(book) == str(caught.value).split("\n")
@@ -340,7 +382,6 @@ def test_a_half_done_write_leaves_src_whole(
 STUB = fence("def f():\n    ...", ".exercise")
 CHECK = fence("assert f() == 4", f".check {CONT}")
 SOLUTION = fence("def f():\n    return 4", f".solution {CONT}")
-RAISES = 'data-raises="ZeroDivisionError"'
 PASSES = {
     "published": GOOD + PART + fence("print(V().f())", CONT) + shown("1"),
     "run": fence("print(1)\nprint(2)") + shown("1\n2"),
@@ -383,6 +424,7 @@ FAILS = {
     "no caption": fence("figure = '<svg/>'", 'figure="f"'),
     "needs a viewBox": fence("figure = '<svg>'; figure_alt = 'a'", 'figure="f"'),
     "not int": fence("figure = 1; figure_alt = 'a'", 'figure="f"'),
+    "figure` as DOT": fence("figure = 'digraph'; figure_alt = 'a'", 'figure="f"'),
     "no string `table`": fence("table = 1", 'table="t"'),
     "+| a |": fence("table = '| a |'", 'table="t"'),
 }
@@ -600,6 +642,19 @@ def test_a_plot_is_the_same_twice(make: Make) -> None:
     assert 'aria-label="A line."' in first
 
 
+def test_dot_text_is_laid_out_the_same_twice(make: Make) -> None:
+    """With a mark for the notebook, which must lay it out again."""
+    code = 'figure = "digraph { a -> b [label=c]; }"\nfigure_alt = "A graph"'
+    book = make(fence(code, 'figure="f"'))
+    first, second = (run_page(book, parse(page(book)))[0].figure for _ in range(2))
+
+    assert first is not None
+    assert first == second
+    assert 'class="pg-svg pg-dot"' in first
+    assert 'aria-label="A graph"' in first
+    assert ">c</text>" in first
+
+
 # Writer ----------------------------------------------------------------
 
 
@@ -646,6 +701,134 @@ def test_the_writer_leaves_a_failing_page(make: Make, fault: str, text: str) -> 
     assert not writer.write(book, [page(book)], said.append)
     assert fault in "\n".join(said)
     assert page(book).read_text() == text
+
+
+# Listings --------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(make: Make) -> Book:
+    """A book with a folded listing, and one between published parts."""
+    folded = '??? note "So far"\n\n' + indented(fence("...", LISTING))
+    more = "class V(V):\n    def g(self):\n\n        return 2"
+    after = fence("print(V().f(), V().g(), M)", CONT) + shown("1 2 3")
+    book = make(
+        GOOD + PART + fence("assert V().f() == 1", CONT),
+        folded
+        + published(more)
+        + fence("assert V().g() == 2", CONT)
+        + fence("...", f"{LISTING} {CONT}")
+        + published("M = 3")
+        + after,
+    )
+    said: list[str] = []
+    assert writer.write(book, book.nav(), said.append), said
+    assert f"wrote {book.short(page(book, 'b'))}" in said
+    return book
+
+
+def test_a_listing_shows_what_is_published_before_it(listed: Book) -> None:
+    """Whatever comes later on the page; and it publishes nothing itself."""
+    module = (listed.root / VALUE).read_text()
+    folded, _, _, middle, *_ = parse(page(listed, "b")).fences
+
+    assert middle.source == module.removesuffix("\nM = 3\n")
+    assert folded.source == middle.source.replace(
+        "\n    def g(self):\n\n        return 2\n", ""
+    )
+    assert "    def f(self):\n        return N\n\n\nN = 1\n" in folded.source
+    assert page(listed, "b").read_text().startswith("??? note")
+
+
+def test_a_listing_is_a_block_like_others(listed: Book) -> None:
+    """It is run, seen, spelled right, written once, and no source."""
+    said: list[str] = []
+    run(listed, "b")
+
+    assert [p for path in listed.nav() for p in lint(listed, parse(path))] == []
+    assert listings.check(listed) == mirror.check(listed) == []
+    assert census.rendered(listed)[page(listed, "b")] == 6
+    assert census.unseen(listed) == []
+    assert writer.write(listed, listed.nav(), said.append)
+    assert [line for line in said if line.startswith("wrote")] == []
+
+
+def test_every_changed_line_of_a_listing_is_caught(listed: Book) -> None:
+    path = page(listed, "b")
+    old = path.read_text().splitlines(keepends=True)
+    blocks = [fence for fence in parse(path).fences if fence.role == "listing"]
+    for block in blocks:
+        shift = len(block.prefix)
+        for number in range(block.line, block.end - 1):
+            new = f"{block.prefix}~\n"
+            path.write_text("".join([*old[:number], new, *old[number + 1 :]]))
+            (problem,) = listings.check(listed)
+
+            assert problem == (
+                f"docs/b.md:{number + 1} differs from {VALUE} up to this listing\n"
+                f"  page: '~'\n  src:  {old[number].rstrip()[shift:]!r}\n"
+                "python -m tests.book --write docs/b.md"
+            )
+
+
+def test_every_changed_line_of_a_source_is_caught(listed: Book) -> None:
+    """Both listings are older than the page that they repeat."""
+    path = page(listed)
+    old = path.read_text().splitlines(keepends=True)
+    blocks = [fence for fence in parse(path).fences if fence.role == "published"]
+    for number in (n for block in blocks for n in range(block.line, block.end - 1)):
+        if old[number].strip() and "V(V)" not in old[number]:
+            new = old[number].replace("\n", "~\n")
+            path.write_text("".join([*old[:number], new, *old[number + 1 :]]))
+
+            assert len(listings.check(listed)) == 2
+
+
+NO_LISTING = {
+    f"docs/a.md:1: nothing of '{VALUE}' is published before this listing": [
+        fence("x = 1", LISTING) + PART,
+        GOOD,
+    ],
+    "docs/a.md:12: nothing of 'src/a.py' is published before this listing": [
+        GOOD + fence("x = 1", f'.listing title="src/a.py" {CONT}')
+    ],
+    f"docs/b.md:1: {VALUE} is no module up to this listing": [
+        published("x = = 1"),
+        fence("x = 1", LISTING),
+    ],
+    f"docs/b.md:1: {VALUE} is no module up to this listing ": [
+        PART,
+        fence("x = 1", LISTING),
+    ],
+}
+
+
+@pytest.mark.parametrize(("fault", "pages"), NO_LISTING.items(), ids=NO_LISTING)
+def test_a_listing_of_nothing_is_refused(
+    make: Make, fault: str, pages: list[str]
+) -> None:
+    """Also by the writer, before it writes anything."""
+    book = make(*pages)
+    said: list[str] = []
+
+    assert listings.check(book) == [fault.strip()]
+    assert not writer.write(book, book.nav(), said.append)
+    assert fault.strip() in "\n".join(said)
+    assert not book.src.exists()
+
+
+def test_a_download_is_a_copy_of_a_module(make: Make) -> None:
+    book = make(published("N = 1", more=False, module="src/prosegrad/tiny.py"))
+    copy = book.docs / "assets/tiny.py"
+    mirror.write(book)
+    fault = "docs/assets/tiny.py differs from src/prosegrad/tiny.py"
+    assert listings.check(book) == [fault]
+
+    assert writer.write(book, book.nav(), lambda _: None)
+    assert copy.read_text() == "N = 1\n"
+    assert listings.check(book) == []
+    copy.write_text("N = 1")
+    assert listings.check(book) == [fault]
 
 
 # Minutes ---------------------------------------------------------------

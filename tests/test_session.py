@@ -11,7 +11,12 @@ from tests.book.runner import normal
 from tests.book.session import Session
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["engine/value", "engine/gradient-flow", "foundations/derivatives"]
+PAGES = [
+    "in-one-sitting/network",
+    "engine/value",
+    "engine/gradient-flow",
+    "foundations/derivatives",
+]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -73,6 +78,25 @@ def test_a_picture_is_handed_on_once() -> None:
 
     assert session.run("figure = '<svg></svg>'", 1)["figure"] == "<svg></svg>"
     assert session.run("x = 1", 2)["figure"] == ""
+
+
+def test_dot_text_is_drawn_when_asked() -> None:
+    """The page asks only if the picture may differ from the one that it has."""
+    session = Session(print)
+    left = session.run("figure = 'digraph { a -> b; }'", 1)
+
+    assert left == {"error": "", "figure": "digraph { a -> b; }"}
+    drawn = session.draw(left["figure"])
+    assert drawn["error"] == ""
+    assert drawn["figure"].startswith("<svg")
+    assert ">a</text>" in drawn["figure"]
+
+
+def test_dot_text_with_a_fault_is_an_error() -> None:
+    drawn = Session(print).draw("digraph {")
+
+    assert drawn["figure"] == ""
+    assert drawn["error"].startswith("RenderError: ")
 
 
 def test_the_pages_that_are_tried_exist() -> None:

@@ -97,15 +97,13 @@ def is_number(x: Any, /) -> bool:
 
 
 def is_real(x: Any, /) -> bool:
-    """Tell whether `x` is one real number.
+    """Tell whether a number is a single real one.
 
     A truth value is not, and an array is if its shape is ().
     """
     if isinstance(x, bool) or getattr(x, "shape", ()) != ():
         return False
-    return isinstance(x, Real) or (
-        is_number(x) and not isinstance(x, Complex)
-    )
+    return isinstance(x, Real) or not isinstance(x, Complex)
 
 
 def sigmoid(x: Number, /) -> float:

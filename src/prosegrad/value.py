@@ -486,7 +486,7 @@ def _seed(data: Number) -> Number:
     number = data
     while isinstance(number, Value):
         number = number.data
-    if not is_real(number):
+    if not is_number(number) or not is_real(number):
         raise TypeError(
             f"backward starts from one real number, not from {number!r}"
         )

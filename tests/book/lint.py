@@ -50,9 +50,10 @@ def _fence(fence: Fence) -> Iterator[Problem]:
         yield fence.line, f"{fence.title} is not a module of src/prosegrad/"
     marks = [m for m in ROLES if f".{m}" in fence.attributes]
     marks += ["raises"] * bool(fence.raises)
-    if fence.role != "listing":
-        marks += ["published"] * fence.title.startswith("src/")
-    elif not fence.title.startswith("src/"):
+    names_module = fence.title.startswith("src/")
+    if ".listing" not in fence.attributes:
+        marks += ["published"] * names_module
+    elif not names_module:
         yield fence.line, "a .listing block needs the title of a module"
     if len(marks) > 1:
         yield fence.line, "one fence has several roles: " + ", ".join(marks)

@@ -69,9 +69,10 @@ def _difference(book: Book, fence: Fence, wanted: str) -> Iterator[str]:
     pairs = zip_longest(fence.source.split("\n"), wanted.split("\n"))
     for number, (shown, right) in enumerate(pairs, fence.line + 1):
         if shown != right:
+            place = book.place(fence.page, number)
             yield (
-                f"{book.place(fence.page, number)}: the listing shows {shown!r}, "
-                f"but {fence.title} up to here has {right!r}: "
+                f"{place} differs from {fence.title} up to this listing\n"
+                f"  page: {shown!r}\n  src:  {right!r}\n"
                 f"python -m tests.book --write {book.short(fence.page)}"
             )
             return

@@ -17,6 +17,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from tests.book.figures import render
 from tests.book.pages import Book, Fence, Page, parse
 from tests.book.runner import normal
 from tests.book.session import VARYING
@@ -25,10 +26,16 @@ from .takeaway import Origin, TakeAway, takeaway, write_all
 
 BOOK = Book(Path(__file__).parents[2])
 PATHS = [p for p in BOOK.nav() if p.exists() and "```python" in p.read_text("utf-8")]
-# Short to run; among them an exercise, exceptions, files that are written.
-SHORT = ("networks/saving", "engine/operators", "foundations/python")
+# Short to run; among them a picture in DOT, an exercise, exceptions, files that
+# are written.
+SHORT = (
+    "in-one-sitting/value",
+    "networks/saving",
+    "engine/operators",
+    "foundations/python",
+)
 SCRIPTS = [BOOK.docs / f"{name}.md" for name in SHORT]
-NOTEBOOKS = SCRIPTS[:1]
+NOTEBOOKS = SCRIPTS[:2]
 EXECUTE = """\
 import sys, nbclient, nbformat
 book = nbformat.read(sys.argv[1], 4)
@@ -43,6 +50,7 @@ from tests.live.takeaway import Book, parse, takeaway
 root, *paths = map(Path, sys.argv[1:])
 print([takeaway(Book(root), parse(path)) for path in paths])
 """
+DOT = "digraph { a -> b; }"
 SITE_ONLY = re.compile(r"^\s*(!!!|\?\?\?|--8<--|:::)|\{ #|\]\[prosegrad\.|</?figure")
 
 each_page = pytest.mark.parametrize("path", PATHS, ids=BOOK.short)
@@ -231,13 +239,34 @@ assert one() == 1
 '''
 
 
+DRAWN = """\
+# Drawn
+
+??? note "So far"
+
+    ```python { .listing title="src/prosegrad/tiny.py" }
+    import math
+    ```
+
+```python { continuation figure="drawn" }
+figure = "digraph { a -> b; }"
+```
+"""
+
+
+def made(folder: Path, text: str) -> TakeAway:
+    """Return what can be taken away of a page of that text, sample.md."""
+    book = Book(folder)
+    (folder / "mkdocs.yml").write_text("site_url: https://example.org/\n")
+    book.figures.mkdir(parents=True)
+    (book.figures / "drawn.svg").write_text(render(DOT, "drawn", "A graph"))
+    (book.docs / "sample.md").write_text(text)
+    return takeaway(book, parse(book.docs / "sample.md"))
+
+
 @pytest.fixture
 def sample(tmp_path: Path) -> TakeAway:
-    book = Book(tmp_path)
-    (tmp_path / "mkdocs.yml").write_text("site_url: https://example.org/\n")
-    book.docs.mkdir()
-    (book.docs / "sample.md").write_text(SAMPLE)
-    return takeaway(book, parse(book.docs / "sample.md"))
+    return made(tmp_path, SAMPLE)
 
 
 def test_prose_is_plain_markdown(sample: TakeAway) -> None:
@@ -288,6 +317,30 @@ def test_the_solution_stands_before_its_test(sample: TakeAway) -> None:
 def test_imports_from_the_future_come_first(sample: TakeAway) -> None:
     first = [line for line in sample.script.split("\n") if line[:1] not in ("#", "")]
     assert first[0] == "from __future__ import annotations"
+
+
+def test_what_is_bound_as_dot_text_is_laid_out_in_the_notebook(tmp_path: Path) -> None:
+    """There alone: the page's own code imports nothing."""
+    files = made(tmp_path, DRAWN)
+    listing, drawn = cells(files.notebook, "code")
+    opening = sources(files.notebook, "markdown")[0]
+
+    assert listing["source"] == "# The file so far.\nimport math"
+    assert listing["metadata"] == {"jupyter": {"source_hidden": True}}
+    assert drawn["source"] == (
+        f'figure = "{DOT}"\n\nfrom IPython.display import SVG, display\n'
+        "from prosegrad import render_svg\n\ndisplay(SVG(render_svg(figure)))"
+    )
+    assert "<svg" in drawn["outputs"][0]["data"]["image/svg+xml"]
+    assert "in a clone of the repository: `pip install '.[draw]'`." in opening
+    assert "# It needs nothing but Python.\n" in files.script
+    assert "sample.md: src/prosegrad/tiny.py so far\nimport math" in files.script
+    assert "import render_svg" not in files.script
+
+
+def test_a_page_without_imports_installs_nothing(sample: TakeAway) -> None:
+    assert "It needs nothing but Python." in sources(sample.notebook, "markdown")[0]
+    assert "# It needs nothing but Python.\n" in sample.script
 
 
 def test_another_hash_seed_makes_the_same(tmp_path: Path, is_long: bool) -> None:
@@ -356,7 +409,13 @@ def cell_difference(fence: Fence, before: dict[str, Any], ran: dict[str, Any]) -
         failed = any(o["output_type"] == "error" for o in ran["outputs"])
         return "" if failed else f"line {fence.line}: the test passes on the stub"
     found = difference(shown(before), shown(ran))
+    if n_pictures(before) != n_pictures(ran):
+        found += "\nthe picture is missing"
     return found and f"line {fence.line}:\n{found}"
+
+
+def n_pictures(cell: dict[str, Any]) -> int:
+    return sum(o["output_type"] == "display_data" for o in cell["outputs"])
 
 
 def difference(wanted: str, found: str) -> str:
