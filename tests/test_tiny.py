@@ -86,6 +86,25 @@ def test_no_block_of_its_pages_imports_the_package() -> None:
     assert imports == []
 
 
+def test_the_blocks_make_one_file_that_prints_what_the_pages_print(
+    tmp_path: Path,
+) -> None:
+    """A reader types one block below the other into an empty file.
+
+    The listings are the file so far, which this reader has; what must raise
+    would end the run.
+    """
+    left_out = {"listing", "raises", "exercise", "check"}
+    blocks = [f for p in PAGES for f in parse(p).fences if f.role not in left_out]
+    file = tmp_path / "mine.py"
+    file.write_text("\n\n".join(f.source for f in blocks), "utf-8")
+    command = [sys.executable, "-I", "-S", str(file)]
+    result = subprocess.run(command, capture_output=True, text=True)
+
+    assert result.stderr == ""
+    assert result.stdout == "".join(f.output.text for f in blocks if f.output)
+
+
 # --- the interface of the source text
 
 

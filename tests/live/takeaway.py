@@ -395,7 +395,7 @@ def _code(fence: Fence, folded: bool, book: Book) -> Cell:
     """Return the cell of a block, with what it prints and draws."""
     note = NOTES.get(fence.role, f"# {fence.title}" if fence.title else None)
     show, display = _display(fence, book)
-    lines = [note, fence.source.rstrip("\n"), show]
+    lines = [note, fence.source.rstrip("\n") + _silencer(fence), show]
     return {
         "cell_type": "code",
         "execution_count": None,
@@ -403,6 +403,15 @@ def _code(fence: Fence, folded: bool, book: Book) -> Cell:
         "source": "\n".join(filter(None, lines)),
         "outputs": _outputs(fence) + display,
     }
+
+
+def _silencer(fence: Fence) -> str:
+    """Return the sign that keeps Jupyter from showing what a last line is worth."""
+    source = fence.source.rstrip("\n")
+    last = ast.parse(source).body[-1]
+    text = ast.get_source_segment(source, last) or ""
+    shows = isinstance(last, ast.Expr) and not text.startswith("print(")
+    return ";" if shows and not fence.raises and source.endswith(text) else ""
 
 
 def _metadata(fence: Fence, folded: bool) -> dict[str, Any]:

@@ -338,6 +338,15 @@ def test_what_is_bound_as_dot_text_is_laid_out_in_the_notebook(tmp_path: Path) -
     assert "import render_svg" not in files.script
 
 
+def test_a_cell_shows_what_it_prints_and_not_what_it_is_worth(tmp_path: Path) -> None:
+    blocks = ["len('a')", "print(1)", "x = 1", "N = 1\n'''Doc.'''", "len('a')  # 1"]
+    text = "# A\n\n" + "".join(f"```python\n{block}\n```\n\n" for block in blocks)
+
+    assert sources(made(tmp_path, text).notebook, "code") == [
+        *("len('a');", "print(1)", "x = 1", "N = 1\n'''Doc.''';", "len('a')  # 1")
+    ]
+
+
 def test_a_page_without_imports_installs_nothing(sample: TakeAway) -> None:
     assert "It needs nothing but Python." in sources(sample.notebook, "markdown")[0]
     assert "# It needs nothing but Python.\n" in sample.script
