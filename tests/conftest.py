@@ -23,7 +23,7 @@ settings.load_profile("default")
 @pytest.fixture
 def is_long() -> bool:
     """Whether this is the long profile."""
-    return settings().max_examples >= settings.get_profile("long").max_examples
+    return bool(settings().max_examples >= settings.get_profile("long").max_examples)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -405,12 +405,12 @@ def axes(ndim: int) -> st.SearchStrategy[Any]:
 
 
 def log_sum_exp(x: Any, axis: Any, keepdims: bool) -> Any:
-    total = np.asarray(np.sum(each(mpmath.exp)(x), axis=axis, keepdims=keepdims))
+    total = np.asarray(each(mpmath.exp)(x).sum(axis=axis, keepdims=keepdims))
     return each(mpmath.log)(total.astype(object))
 
 
 def mean(x: Any, axis: Any, keepdims: bool) -> Any:
-    total = np.asarray(np.sum(x, axis=axis, keepdims=keepdims), object)
+    total = np.asarray(x.sum(axis=axis, keepdims=keepdims), object)
     return total / mpf(x.size // max(1, total.size))
 
 

@@ -266,11 +266,11 @@ def test_spread_is_the_transpose_of_a_sum(case: Any, keep: bool) -> None:
     """For all x and y, the product of y and sum(x) is that of spread(y) and x."""
     shape, axis = case
     x = counting(shape)
-    y = counting(np.sum(x, axis=axis, keepdims=keep).shape, start=7)
+    y = counting(x.sum(axis=axis, keepdims=keep).shape, start=7)
     found = spread(y, shape, axis)
 
     assert found.shape == shape
-    assert np.sum(found * x) == np.sum(y * np.sum(x, axis=axis, keepdims=keep))
+    assert np.sum(found * x) == np.sum(y * x.sum(axis=axis, keepdims=keep))
 
 
 @given(shapes_and_axes())

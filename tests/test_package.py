@@ -35,6 +35,21 @@ def test_package_is_typed_and_needs_nothing() -> None:
     assert PROJECT["dependencies"] == []
 
 
+def test_the_package_under_test(request: pytest.FixtureRequest) -> None:
+    """It is that of src/, or an installed one that has the same files.
+
+    `-o pythonpath=.` asks for the installed one.
+    """
+    here, there = ROOT / "src/prosegrad", Path(prosegrad.__file__).parent
+    asked_for_src = here.parent in request.config.getini("pythonpath")
+    texts = [
+        {p.name: p.read_text("utf-8") for p in f.glob("*.*")} for f in (here, there)
+    ]
+
+    assert (there == here) == asked_for_src
+    assert texts[0] == texts[1]
+
+
 def test_change_log_begins_with_this_version() -> None:
     log = (ROOT / "docs/about/changelog.md").read_text()
     versions = re.findall(r"^## (\d+\.\d+\.\d+)", log, flags=re.M)

@@ -134,7 +134,7 @@ def pooled(x: Any, case: Case, of: Callable[[Any], Any]) -> Any:
 
 def fractions(x: Any) -> Any:
     """Return a third of each whole number, exactly."""
-    found = np.empty(x.shape, object)
+    found: Any = np.empty(x.shape, object)
     found.reshape(-1)[:] = [Fraction(int(v), 3) for v in x.reshape(-1)]
     return found
 

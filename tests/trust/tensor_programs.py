@@ -144,7 +144,8 @@ def _drawn_step(rng: random.Random, nodes: Sequence[Any], leaves: int) -> Step |
     step = Step(name, chosen, _options_of(rng, name, nodes[chosen[0]]))
     try:
         result = np.asarray(_step_of_shapes(step, nodes))
-    except (ValueError, IndexError, ZeroDivisionError):
+    except (ValueError, IndexError, ZeroDivisionError, DeprecationWarning):
+        # NumPy before 2.3 only warns of an index outside of an empty array.
         return None
     return step if result.size <= LARGEST and result.ndim <= 6 else None
 

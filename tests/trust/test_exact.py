@@ -423,7 +423,7 @@ def sample(rational: bool) -> list[Program]:
     """Return the first programs that Hypothesis draws."""
     drawn: list[Program] = []
 
-    @settings(max_examples=60)
+    @settings(max_examples=400)
     @given(RATIONAL_PROGRAMS if rational else POLYNOMIAL_PROGRAMS)
     def draw(program: Program) -> None:
         drawn.append(program)
@@ -439,7 +439,7 @@ def sample(rational: bool) -> list[Program]:
 def test_each_law_catches_a_planted_fault(
     monkeypatch: pytest.MonkeyPatch, law: str, target: Any, name: str, fault: Any
 ) -> None:
-    """Sixty programs pass; with the fault, one of them breaks the law."""
+    """Four hundred programs pass; with the fault, one of them breaks the law."""
     check = ALL_LAWS[law]
     tried = sample(law in LAWS)
     obey(tried, {law: check})
