@@ -453,7 +453,7 @@ def test_xor_is_learnt(seed: int) -> None:
 def test_fit_reports_the_mean_over_examples() -> None:
     """A short last batch weighs as many examples as it holds."""
     model: Any = MLP(1, [1], rng=random.Random(0))
-    start = [float(model([x]) - y) ** 2 for x, y in ((1, 0), (2, 0), (3, 5))]
+    start = [(model([x]).data - y) ** 2 for x, y in ((1, 0), (2, 0), (3, 5))]
     optimiser = SGD(model.parameters(), 1e-12)
     history = fit(
         model, [[1], [2], [3]], [0, 0, 5], mean_squared_error, optimiser, 1, 2

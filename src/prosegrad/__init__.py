@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from prosegrad.compiler import jit
+from prosegrad.custom import custom_jvp, custom_vjp, stop_gradient
 from prosegrad.derivatives import (
     grad,
     hessian,
@@ -66,6 +67,8 @@ __all__ = [
     "clip_gradients",
     "collector_paused",
     "cross_entropy",
+    "custom_jvp",
+    "custom_vjp",
     "dot",
     "draw_graph",
     "fit",
@@ -84,6 +87,7 @@ __all__ = [
     "save_parameters",
     "softmax",
     "step_through",
+    "stop_gradient",
     "topological_order",
     "trace_backward",
     "trace_table",

@@ -9,7 +9,7 @@ of every number.
 import math
 import operator
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from numbers import Number as PythonNumber
 from typing import Any, SupportsIndex, TypeAlias
 
@@ -48,11 +48,17 @@ class ArrayFunctions:
 
     def sigmoid(self, x: Array) -> Array:
         """Return `1 / (1 + exp(-x))` without overflow."""
+        if is_kind(x, "complex floating"):
+            right = self.real(x) >= 0
+            z = self.exp(self.where(right, -x, x))
+            return self.where(right, 1 / (1 + z), z / (1 + z))
         z = self.exp(-self.abs(x))
         return self.exp(self.minimum(x, 0.0)) / (1 + z)
 
     def softplus(self, x: Array) -> Array:
-        """Return `log(1 + exp(x))` without overflow."""
+        """Return `log(1 + exp(x))`; real numbers do not overflow."""
+        if is_kind(x, "complex floating"):
+            return self.log1p(self.exp(x))
         return self.maximum(x, 0.0) + self.log1p(self.exp(-self.abs(x)))
 
     def where(self, condition: Any, x: Array, y: Array) -> Array:
@@ -63,11 +69,18 @@ class ArrayFunctions:
 
     def maximum(self, x: Array, y: Array | float) -> Array:
         """Return the larger of each pair; `y` may be one number."""
+        require_order("maximum", x, y)
         return self._of(x, y).maximum(x, self._like(y, x))
 
     def minimum(self, x: Array, y: Array | float) -> Array:
         """Return the smaller of each pair; `y` may be one number."""
+        require_order("minimum", x, y)
         return self._of(x, y).minimum(x, self._like(y, x))
+
+    def sign(self, x: Array) -> Array:
+        """Return -1, 0 or 1 for each number."""
+        require_order("sign", x)
+        return self._of(x).sign(x)
 
     def _of(self, *arrays: Array | float) -> Any:
         """Return the functions of an array not there yet, or ours."""
@@ -79,8 +92,7 @@ class ArrayFunctions:
     def _like(self, y: Array | float, x: Array) -> Array:
         if not isinstance(y, PythonNumber):
             return y
-        whole = self.isdtype(x.dtype, "integral")
-        dtype = None if whole and isinstance(y, float) else x.dtype
+        dtype = self.result_type(_concrete(x), y)
         return self.asarray(y, dtype=dtype)
 
     def add_at(self, shape: Shape, key: Any, values: Array) -> Array:
@@ -100,6 +112,15 @@ class ArrayFunctions:
         else:
             np.add.at(zeros, key, values)
         return zeros
+
+
+def require_order(name: str, *arrays: Array | float) -> None:
+    """Raise a TypeError if there are complex numbers."""
+    for x in arrays:
+        if is_kind(x, "complex floating"):
+            raise TypeError(
+                f"{name}: complex numbers have no order, and no sign"
+            )
 
 
 def _is_basic(key: Any) -> bool:
@@ -140,7 +161,14 @@ def is_array(x: Any) -> bool:
 
 
 def array_of(x: Any) -> Array:
-    """Return an array as it is, and all else as one of NumPy."""
+    """Return an array as it is, and all else as one of NumPy.
+
+    Of a Value it is what is inside.
+    """
+    if type(x) is np.ndarray:
+        return x
+    while isinstance(x, Value):
+        x = x.data
     return x if is_array(x) else np.asarray(x)
 
 
@@ -184,7 +212,14 @@ class NumpyFunctions(ArrayFunctions):
     def sum(
         self, x: Array, axis: Any = None, keepdims: bool = False
     ) -> Array:
-        """Return the sum along axes, or of all."""
+        """Return the sum along axes, or of all.
+
+        Numbers of half precision, and many of single precision, are
+        added in double precision.
+        """
+        if _loses_digits(x, axis):
+            total = _sum(x, axis, np.float64, None, keepdims)
+            return total.astype(x.dtype)
         return _sum(x, axis, None, None, keepdims)
 
     def max(
@@ -199,6 +234,19 @@ class NumpyFunctions(ArrayFunctions):
         if ones.dtype == object:
             ones[...] = np.vectorize(_one, otypes="O")(x)
         return ones
+
+
+def _loses_digits(x: Array, axis: Any) -> bool:
+    """Tell whether a sum in the type of its numbers is a poor one."""
+    if x.dtype == np.float16:
+        return True
+    if x.dtype != np.float32 or x.size < _MANY:
+        return False
+    counts = (x.shape[i] for i in axes_of(axis, x.ndim))
+    return bool(math.prod(counts) >= _MANY)
+
+
+_MANY = 1000
 
 
 def _one(x: Number) -> Number:
@@ -228,7 +276,7 @@ def shape_of(x: Number) -> Shape:
     return shape if type(shape) is tuple else tuple(shape)
 
 
-@cache
+@lru_cache(2000)
 def broadcast_shape(operation: str, *shapes: Shape) -> Shape:
     """Return the shape that arrays of these shapes are stretched to.
 
@@ -260,7 +308,7 @@ def sum_to(x: Array, shape: Shape) -> Array:
     return xp.reshape(total, shape) if extra and 1 in shape else total
 
 
-@cache
+@lru_cache(2000)
 def stretched(shape: Shape, larger: Shape) -> tuple[int, ...]:
     """Return the axes of `larger` along which `shape` was stretched."""
     extra = len(larger) - len(shape)
@@ -308,13 +356,22 @@ def squeezed(
 
 def is_kind(x: Array, kind: str | tuple[str, ...]) -> bool:
     """Tell whether the numbers are of a kind, such as "integral"."""
-    x = _concrete(x)
+    x = _concrete(array_of(x))
     return bool(library(x).isdtype(x.dtype, kind))
 
 
 def _concrete(x: Array) -> Array:
     """Return the array, or the example of one not there yet."""
     return getattr(x, "example", x)
+
+
+def counting(x: Array) -> Array:
+    """Return whole numbers in the type that its library counts in.
+
+    Labels and tokens often come in 8 bits, and 255 + 1 is 0 there.
+    """
+    dtype = library(_concrete(x)).arange(1).dtype
+    return x if x.dtype == dtype else library(x).astype(x, dtype)
 
 
 def constant_like(values: Any, x: Array) -> Array:

@@ -5,12 +5,10 @@ runs. It is there completely or not at all, and it is not loaded if a
 single byte has changed.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
+from prosegrad.saving import sync_folder, write_whole
 from prosegrad.value import Value
 
 VERSION = 1
@@ -97,34 +96,6 @@ def _as_json(metadata: dict[str, Any]) -> str:
     return text
 
 
-def _write_whole(path: Path, raw: bytes) -> None:
-    """Put a file in its place at once, and on the disk."""
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=path.name + ".", suffix=".part"
-    )
-    try:
-        with open(handle, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return  # elsewhere a folder cannot be opened
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def save_checkpoint(
     path: str | os.PathLike[str],
     tensors: Mapping[str, Any],
@@ -133,7 +104,8 @@ def save_checkpoint(
     """Write arrays to a file that appears whole or not at all.
 
     Killed at any moment, it leaves the old file or the new one, and
-    perhaps a third beside it, whose name ends in `.part`.
+    perhaps a third beside it, whose name ends in `.part`. Otherwise
+    the file is as `open(path, "wb")` would make it.
 
     Args:
         path: The file; by custom its name ends in `.safetensors`.
@@ -146,7 +118,7 @@ def save_checkpoint(
         ValueError: A tensor is named `__metadata__`.
         OSError: The file cannot be written. No file has changed.
     """
-    _write_whole(Path(path), _packed(tensors, metadata or {}))
+    write_whole(path, _packed(tensors, metadata or {}))
 
 
 class CheckpointError(ValueError):
@@ -215,12 +187,22 @@ def joined(**parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return one flat dict of several, with their names in front.
 
     `joined(net={"w": 1}, optimiser={})` is `{"net.w": 1}`.
+
+    Raises:
+        ValueError: A part has a dot in its name, or two of its names
+            are the same as text: `part_of` could not undo it.
     """
-    return {
-        f"{part}.{name}": x
-        for part, members in parts.items()
-        for name, x in members.items()
-    }
+    flat: dict[str, Any] = {}
+    for part, members in parts.items():
+        for name, x in members.items():
+            full = f"{part}.{name}"
+            if "." in part or full in flat:
+                raise ValueError(
+                    f"joined: {name!r} of part {part!r} would have a "
+                    f"name that is not its own, {full!r}"
+                )
+            flat[full] = x
+    return flat
 
 
 def part_of(tensors: Mapping[str, Any], part: str) -> dict[str, Any]:
@@ -253,7 +235,7 @@ class Checkpoints:
             raise ValueError(f"Checkpoints: keep={keep!r} is below 1")
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(self.folder.resolve().parent)
+        sync_folder(self.folder.resolve().parent)
         self.keep = keep
 
     def path(self, step: int) -> Path:
@@ -262,9 +244,9 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Return the steps that have a file, from the first on."""
-        names = (path.name for path in self.folder.iterdir())
-        found = (_NAME.fullmatch(name) for name in names)
-        return sorted(int(match[1]) for match in found if match)
+        found = ((_NAME.match(p.name), p) for p in _files(self.folder))
+        steps = ((int(name[1]), p) for name, p in found if name)
+        return sorted(n for n, path in steps if path == self.path(n))
 
     def save(
         self,
@@ -289,8 +271,9 @@ class Checkpoints:
         """
         if step < 0:
             raise ValueError(f"save: step {step!r} is negative")
-        for left in self.folder.glob("step-*.safetensors.*.part"):
-            left.unlink(missing_ok=True)
+        for path in _files(self.folder):
+            if _LEFT.fullmatch(path.name):
+                path.unlink(missing_ok=True)
         path = self.path(step)
         save_checkpoint(path, tensors, metadata)
         earlier = [n for n in self.steps() if n <= step]
@@ -326,4 +309,9 @@ class Checkpoints:
         return None
 
 
-_NAME = re.compile(r"step-(\d{9,})\.safetensors")
+_NAME = re.compile(r"step-([0-9]+)\.safetensors")
+_LEFT = re.compile(r"step-.*\.safetensors\..*\.part")
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_file()]

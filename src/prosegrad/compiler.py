@@ -8,22 +8,32 @@ gradient of `f` as straight-line code. The names are JAX's.
 
 import linecache
 import math
+import textwrap
 from ast import literal_eval
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, update_wrapper
+from importlib import import_module
 from inspect import Parameter, signature
 from itertools import count
 from keyword import kwlist
+from numbers import Number as PythonNumber
 from typing import Any
 from weakref import finalize
 
+from prosegrad import elementary
 from prosegrad.derivatives import Function, Graph, numbers_of
 from prosegrad.elementary import Number
 from prosegrad.kinds import NAMES
+from prosegrad.levels import _lent
 from prosegrad.memory import collector_paused
-from prosegrad.operations import Trace
-from prosegrad.symbol import Symbol, place_of
+from prosegrad.operations import Trace, kind_of, simplified
+from prosegrad.symbol import (
+    Symbol,
+    TracingError,
+    _is_ours,
+    place_of,
+)
 from prosegrad.trees import (
     LEAF,
     Structure,
@@ -33,7 +43,16 @@ from prosegrad.trees import (
     unflatten,
 )
 from prosegrad.value import Value
-from prosegrad.writer import ARRAY, SCALAR, Form, Writer, display, fold
+from prosegrad.writer import (
+    SCALAR,
+    WIDTH,
+    Form,
+    Writer,
+    display,
+    failures,
+    fold,
+    live_places,
+)
 
 
 @dataclass(frozen=True)
@@ -74,10 +93,11 @@ class Program:
 _loaded = count()
 
 
-def _is_plain(structure: Structure) -> bool:
+def _is_plain(structure: Structure, depth: int = 0) -> bool:
     """Tell whether the source can spell a tree of this structure."""
-    plain = structure.kind in (None, list, tuple, dict)
-    return plain and all(map(_is_plain, structure.children))
+    if structure.kind not in (None, list, tuple, dict) or depth > 80:
+        return False  # Python reads no more than 200 brackets
+    return all(_is_plain(c, depth + 1) for c in structure.children)
 
 
 def write(
@@ -110,17 +130,45 @@ def write(
     numbers, outside = numbers_of("jit", "result", f(*symbols))
     _require_keys("result", outside)
     outputs = [place_of(trace, number) for number in numbers]
-    writer = Writer(trace, outputs, forms, {name, *names, *taken})
+    also: list[int] = []
+    if forms is SCALAR:
+        trace, outputs = simplified(trace, outputs)
+        also = failures(trace, outputs)
+    taken |= {name, *names}
+    writer = Writer(trace, outputs, forms, taken, also)
     texts = [writer.texts[place][0] for place in outputs]
     shown = outside if _is_plain(outside) else _flat(len(texts))
     lines = [f"    {line}" for line in writer.lines]
+    if forms is SCALAR:
+        lines += _no_nan(trace, outputs, texts)
     lines += fold(f"return {display(shown, texts)}")
     head = f"def {name}({', '.join(names)}):"
     source = "\n".join([head, *lines, ""])
     return Program(name, source, scope | writer.constants, outside)
 
 
+def _no_nan(
+    trace: Trace, outputs: Sequence[int], texts: Sequence[str]
+) -> list[str]:
+    """Return lines that raise an error for a NaN out of a choice."""
+    live = live_places(trace, outputs)
+    if not any(_makes_nan(trace, place) for place in live):
+        return []
+    pairs = zip(texts, outputs)
+    names = {x for x, i in pairs if i not in trace.constants}
+    tests = " or ".join(f"{x} != {x}" for x in sorted(names))
+    lines = textwrap.wrap(f"if ({tests}):", WIDTH - 4)
+    return [f"    {x}" for x in [*lines, "    raise ValueError"]]
+
+
+def _makes_nan(trace: Trace, place: int) -> bool:
+    value = trace.constants.get(place)
+    is_infinite = isinstance(value, float) and not math.isfinite(value)
+    return is_infinite or trace.nodes[place][0] == "where"
+
+
 def _symbol(trace: Trace, place: int, number: Number) -> Symbol:
+    trace.types[place] = kind_of(number)
     return Symbol(trace, place)
 
 
@@ -134,14 +182,14 @@ def _symbols(
 
 
 def _require_keys(role: str, structure: Structure) -> None:
-    """Raise a TypeError for a key that no source can spell."""
+    """Raise an error for a key that no source can spell."""
     for key in structure.keys:
         try:
             spelled = literal_eval(repr(key)) == key
         except (SyntaxError, ValueError):
             spelled = False
         if not spelled:
-            raise TypeError(
+            raise TracingError(
                 f"jit: {role} has the key {key!r}, which cannot be "
                 "written down; use a string"
             )
@@ -183,7 +231,10 @@ def _parameters(f: Function, count: int) -> list[str]:
 
 
 FLOATS: dict[str, Any] = {name: getattr(math, name) for name in NAMES}
-FLOATS |= {"pow": math.pow, "inf": math.inf, "nan": math.nan}
+FLOATS |= {"pow": math.pow, "power": elementary.power, "float": float}
+FLOATS |= {"zeros_like": elementary.zeros_like}
+FLOATS |= {"ones_like": elementary.ones_like}
+FLOATS |= {"inf": math.inf, "nan": math.nan}
 """What the source may call when the numbers are floats."""
 
 ARRAY_NAMES = (*NAMES, "where", "maximum", "minimum", "sign")
@@ -201,16 +252,13 @@ class Compiled:
 
     Args:
         f: A function of trees of numbers that returns such a tree.
-        xp: A namespace of the array API standard, whose functions the
-            code shall call; by default that of the arguments.
         compiler: What to do with the code, such as `numba.njit`.
     """
 
-    def __init__(
-        self, f: Function, xp: Any = None, compiler: Any = None
-    ) -> None:
+    _name = "jit"
+
+    def __init__(self, f: Function, compiler: Any = None) -> None:
         self._f = f
-        self._xp = xp
         self._compiler = compiler
         self._programs: dict[Any, Function] = {}
         update_wrapper(self, f, updated=())
@@ -218,32 +266,71 @@ class Compiled:
     def __call__(self, *args: Tree) -> Tree:
         """Return `f(*args)`, by the code for arguments like these.
 
-        Where the code fails, `f` itself is called, and returns or
-        raises what it would have without us. So it is, too, for
-        numbers that are neither floats nor arrays. What no result
-        needs is left out of the code, and cannot fail.
+        Where the code fails or cannot be made, `f` itself is called,
+        and returns or raises what it would have without us. So it is,
+        too, for numbers that are neither floats nor integers nor
+        arrays, and while a derivative is being taken.
         """
-        key = tuple(map(_key, args))
-        program = self._programs.get(key)
-        if program is None:
-            if not _is_ours(args):
-                return self._eagerly(args)
-            program = self._programs[key] = self._build(args)
-        try:
+        if _lent:
+            return self._eagerly(args)
+        key = self._key_of(args)
+        program = self._programs.get(key) or self._made(key, args)
+        if isinstance(program, Compiled):
             return program(*args)
-        except (ArithmeticError, ValueError):
-            pass
+        if program is not None:
+            try:
+                return program(*args)
+            except self._judged:
+                pass
         return self._eagerly(args)
+
+    @property
+    def _judged(self) -> Any:
+        """The errors after which `f` is called."""
+        if self._compiler is None:
+            return Exception
+        return ArithmeticError, ValueError
+
+    def _key_of(self, args: Sequence[Tree]) -> Any:
+        return tuple(map(_key, args))
+
+    def _made(self, key: Any, args: Sequence[Tree]) -> Function | None:
+        """Return a new program, or None if there can be none."""
+        numbers_of(self._name, "argument", args)
+        try:
+            program = self._program(args)
+        except TracingError:
+            raise
+        except Exception:  # then f says what is wrong, or knows better
+            return None
+        if program is not None:
+            self._programs[key] = program
+        return program
+
+    def _program(self, args: Sequence[Tree]) -> Function | None:
+        numbers = flatten(args)[0]
+        if any(map(_is_array, numbers)):
+            return self._of_arrays()
+        if not all(isinstance(x, (float, int)) for x in numbers):
+            return None
+        return self._build(args)
 
     def _build(self, args: Sequence[Tree]) -> Function:
         with collector_paused():
             return self._write(args).load(self._compiler)
 
     def _write(self, args: Sequence[Tree]) -> Program:
-        xp = self._xp or _namespace_of(args)
-        if xp is None:
-            return write(self._f, args, SCALAR, FLOATS)
-        return write(self._f, args, ARRAY, array_scope(xp))
+        if any(map(_is_array, flatten(args)[0])):
+            return self._of_arrays()._write(args)
+        return write(self._f, args, SCALAR, FLOATS)
+
+    def _of_arrays(self) -> "Compiled":
+        """Return the compiler for arrays, which needs NumPy."""
+        recording: Any = import_module("prosegrad.recording")
+        compiled: Compiled = recording.jit_arrays(
+            self._f, compiler=self._compiler
+        )
+        return compiled
 
     def source(self, *args: Tree) -> str:
         """Return the source of the code for arguments like these.
@@ -259,10 +346,13 @@ class Compiled:
         return self._write(args).source
 
     def _eagerly(self, args: Sequence[Tree]) -> Tree:
-        kinds = map(type, flatten(args)[0])
-        if any(issubclass(kind, STRANGERS) for kind in kinds):
-            return self._f(*args)
-        return Graph("jit", self._f, args).result
+        scope = getattr(self._f, "__globals__", {})
+        if _is_ours(scope) or any(map(_is_strange, flatten(args)[0])):
+            try:
+                return self._f(*args)
+            except AttributeError:
+                pass  # a plain number has no sin
+        return Graph(self._name, self._f, args).result
 
 
 def _key(tree: Tree) -> Any:
@@ -271,48 +361,39 @@ def _key(tree: Tree) -> Any:
     if kind is dict:
         return kind, tuple(tree), tuple(map(_key, tree.values()))
     if not isinstance(tree, (list, tuple)):
-        return float if kind is int else kind
-    if {float, int}.issuperset(map(type, tree)):
+        return kind
+    if {float}.issuperset(map(type, tree)):
         return kind, len(tree)
     return kind, tuple(map(_key, tree))
 
 
-def _namespace_of(args: Tree) -> Any:
-    """Return the namespace of the arrays, or None for floats."""
-    for leaf in flatten(args)[0]:
-        if not isinstance(leaf, (float, int)):
-            own = getattr(leaf, "__array_namespace__", None)
-            return None if own is None else own()
-    return None
+def _is_strange(x: Number) -> bool:
+    return isinstance(x, STRANGERS) or _is_array(x)
 
 
-def _is_ours(args: Sequence[Tree]) -> bool:
-    """Tell whether all numbers are floats or arrays."""
-    return all(
-        isinstance(leaf, (float, int))
-        or (_namespace_of(leaf) and not isinstance(leaf, STRANGERS))
-        for leaf in flatten(args)[0]
-    )
+def _is_array(x: Number) -> bool:
+    if isinstance(x, (PythonNumber, *STRANGERS)):
+        return False
+    if not hasattr(x, "shape"):
+        return False
+    return bool(import_module("prosegrad.arrays").is_array(x))
 
 
 STRANGERS = (Value, Symbol)
 """Numbers that have a namespace and are no arrays."""
 
 
-def jit(
-    f: Function, *, xp: Any = None, compiler: Any = None
-) -> Compiled:
+def jit(f: Function, *, compiler: Any = None) -> Compiled:
     """Return a function that does what `f` does, as plain code.
 
-    `f` is called once for each structure of its arguments. What it
-    does then is what will be done: a branch or a loop is decided while
-    tracing, and must not depend on the numbers.
+    `f` is called once for each structure of its arguments and the
+    types of their numbers. What it does then is what will be done: a
+    branch or a loop is decided while tracing, and must not depend on
+    the numbers. Arrays are compiled by `jit_arrays`.
 
     Args:
         f: A function of trees of numbers that returns such a tree.
             `jit(grad(f))` compiles a gradient.
-        xp: A namespace of the array API standard, whose functions the
-            code shall call; by default that of the arguments.
         compiler: What to do with the code, such as `numba.njit`.
 
     Raises:
@@ -320,4 +401,4 @@ def jit(
         TypeError: When called, if an argument or the result holds
             what is no number.
     """
-    return Compiled(f, xp, compiler)
+    return Compiled(f, compiler)

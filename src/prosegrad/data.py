@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from prosegrad.arrays import Array
-from prosegrad.tensor import no_grad
+from prosegrad.arrays import Array, is_array
+from prosegrad.optim import whole_number
+from prosegrad.tensor import Tensor, no_grad
+from prosegrad.training import by_position
+from prosegrad.value import Value
 
 
 class Loader:
@@ -24,8 +27,8 @@ class Loader:
     seed and the number of the epoch alone.
 
     Args:
-        arrays: Arrays `(n, …)` of n examples each, of any library, or
-            lists of numbers.
+        arrays: Arrays `(n, …)` of n examples each, of any library,
+            tables of pandas, or lists of numbers.
         batch_size: Examples a batch; the last one may be smaller.
         shuffle: Whether each epoch has an order of its own.
         seed: Where the orders come from; by default another one each
@@ -50,9 +53,7 @@ class Loader:
         seed: int | None = None,
         drop_last: bool = False,
     ) -> None:
-        self.arrays = [
-            x if hasattr(x, "shape") else np.asarray(x) for x in arrays
-        ]
+        self.arrays = [_rows(x) for x in arrays]
         self.examples = _examples(self.arrays)
         smallest = self.examples if drop_last else batch_size
         if not 1 <= batch_size <= smallest:
@@ -112,6 +113,7 @@ class Loader:
         If anything is raised, nothing has changed.
 
         Raises:
+            TypeError: There is something else than numbers in it.
             ValueError: It is no state of a loader, or of one with
                 another number of examples.
         """
@@ -120,15 +122,21 @@ class Loader:
                 f"load_state: a loader's state has {[*self.state()]}, "
                 f"not {[*state]}"
             )
-        found = {name: int(x) for name, x in state.items()}
-        negative = min(found.values()) < 0
-        if negative or found["examples"] != self.examples:
+        found = {n: whole_number(n, x) for n, x in state.items()}
+        is_over = found["position"] >= self.examples
+        if is_over or found["examples"] != self.examples:
             raise ValueError(
                 f"load_state: {found} does not fit a loader of "
                 f"{self.examples} examples"
             )
         self.seed, self.epoch = found["seed"], found["epoch"]
         self._start = self._position = found["position"]
+
+
+def _rows(x: Any) -> Array:
+    """Return what deals out rows by their place."""
+    is_known = isinstance(x, Tensor) or is_array(x)
+    return x if is_known else np.asarray(by_position(x))
 
 
 def _examples(arrays: list[Array]) -> int:
@@ -159,7 +167,9 @@ def evaluate(
     total, count = 0.0, 0
     with no_grad():
         for batch in loader:
-            total += float(loss(*batch)) * len(batch[0])
+            value = loss(*batch)
+            mean = value.data if isinstance(value, Value) else value
+            total += float(mean) * len(batch[0])
             count += len(batch[0])
     if not count:
         raise ValueError("evaluate: there are no batches")

@@ -8,7 +8,10 @@ the rest.
 
 from collections.abc import Callable, Sequence
 from functools import partial, singledispatch, wraps
-from typing import Any
+from numbers import Number as PythonNumber
+from operator import index
+from threading import RLock
+from typing import Any, SupportsIndex
 
 from prosegrad.elementary import Number, is_number, is_real
 from prosegrad.levels import new_level
@@ -58,12 +61,17 @@ def unboxed(kind: type[Value], number: Number) -> Number:
     return number
 
 
+def is_of(kind: type[Value], x: Number) -> bool:
+    """Tell whether a number is a Value of the level of `kind`."""
+    return isinstance(x, Value) and x._level == kind._level
+
+
 def lower(kind: type[Value], tree: Tree) -> Tree:
     """Return the tree with numbers in place of Values of a level."""
     leaves, structure = flatten(tree)
     found = [unboxed(kind, leaf) for leaf in leaves]
     return unflatten(
-        structure, [v.data if type(v) is kind else v for v in found]
+        structure, [v.data if is_of(kind, v) else v for v in found]
     )
 
 
@@ -101,12 +109,15 @@ class Graph:
         argnums: Sequence[int] | None = None,
         has_aux: bool = False,
     ) -> None:
+        self._lock = RLock()
         self._argnums = range(len(args)) if argnums is None else argnums
         chosen = {i: args[i] for i in self._argnums}
         leaves, self._inside = numbers_of(name, "argument", chosen)
         with new_level(leaves) as level:
             self._kind = _box_of(leaves).at_level(level)
-            self._inputs = [self._kind(leaf) for leaf in leaves]
+            self._inputs = [
+                self._kind(leaf, (), "input") for leaf in leaves
+            ]
             inputs = unflatten(self._inside, self._inputs)
             result = f(*(inputs.get(i, x) for i, x in enumerate(args)))
         result, aux = result if has_aux else (result, None)
@@ -127,18 +138,21 @@ class Graph:
         pairs = [
             (output, seed)
             for output, seed in zip(self._outputs, cotangents)
-            if type(output) is self._kind and seed is not None
+            if is_of(self._kind, output) and seed is not None
         ]
 
         def _backward(grad: Number) -> None:
             for output, seed in pairs:
                 output.grad += seed
 
-        for leaf in self._inputs:
-            leaf.zero_grad()
         outputs = tuple(output for output, _ in pairs)
-        self._kind(0.0, outputs, "pull", _backward).backward(1)
-        slopes = [_slope(v) for v in self._inputs]
+        with self._lock:  # the walk writes into nodes that are shared
+            for leaf in self._inputs:
+                leaf.zero_grad()
+                if hasattr(leaf.data, "first_gradient"):
+                    leaf.grad = leaf.data.first_gradient
+            self._kind(0.0, outputs, "pull", _backward).backward(1)
+            slopes = [_slope(v) for v in self._inputs]
         found = unflatten(self._inside, slopes)
         return tuple(found[i] for i in self._argnums)
 
@@ -159,7 +173,8 @@ class Graph:
 def _slope(leaf: Value) -> Number:
     """Return the gradient of a leaf, of the shape of the leaf."""
     data, slope = leaf.data, leaf.grad
-    if type(slope) is int and find_box(data) is not Value:
+    untouched = type(slope) is int and slope == 0
+    if untouched and not isinstance(data, PythonNumber):
         return namespace(data).zeros_like(data)
     return slope
 
@@ -220,9 +235,11 @@ def _require_shapes(
 
 
 def _positions(
-    name: str, argnums: int | Sequence[int], count: int
+    name: str, argnums: SupportsIndex | Sequence[int], count: int
 ) -> list[int]:
-    wanted = [argnums] if isinstance(argnums, int) else argnums
+    is_one = isinstance(argnums, SupportsIndex)
+    some: Any = [argnums] if is_one else argnums
+    wanted = [index(position) for position in some]
     for position in wanted:
         if not -count <= position < count:
             raise ValueError(
@@ -283,7 +300,7 @@ def value_and_grad(
         _require_one(graph.result, holomorphic)
         one = namespace(graph.result).ones_like(graph.result)
         gradient: Tree = graph.pull([one])
-        if isinstance(argnums, int):
+        if isinstance(argnums, SupportsIndex):
             (gradient,) = gradient
         value = (graph.result, graph.aux) if has_aux else graph.result
         return value, gradient
@@ -361,7 +378,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         chosen = _positions("jacobian", argnums, len(args))
         graph = Graph("jacobian", partial(f, **kwargs), args, chosen)
         rows = graph.rows()
-        if isinstance(argnums, int):
+        if isinstance(argnums, SupportsIndex):
             rows = [row for (row,) in rows]
         return unflatten(graph.outside, rows)
 

@@ -6,7 +6,7 @@ compiled to WebAssembly; it needs the extra `prosegrad[draw]`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -39,7 +39,9 @@ def _label(node: Value, title: str) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+    text = re.sub(r"[\x00-\x1f\x7f]", " ", text)  # no part of XML
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return text.replace("&", "&amp;")
 
 
 def _short(number: Any) -> str:
@@ -49,6 +51,23 @@ def _short(number: Any) -> str:
         return f"{number:.4g}"
     text = str(number)
     return text if len(text) < 17 else text[:15] + "…"
+
+
+def names_of(
+    nodes: Iterable[Value], names: Mapping[Any, Any] | None
+) -> dict[Value, str]:
+    """Return what the nodes are called; the rest is passed over."""
+    wanted = {id(node) for node in nodes}
+    found: dict[Value, str] = {}
+    taken = set()
+    for key, node in (names or {}).items():
+        if id(node) in wanted and node not in found:
+            name = str(key)
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            found[node] = name
+    return found
 
 
 def _nearest(root: Value, limit: int) -> set[Value]:
@@ -69,7 +88,7 @@ def _cut_mark(count: int) -> str:
 
 def draw_graph(
     root: Value,
-    names: Mapping[str, Value] | None = None,
+    names: Mapping[Any, Any] | None = None,
     limit: int = 60,
 ) -> str:
     """Return the graph that leads to `root` as DOT text.
@@ -80,7 +99,8 @@ def draw_graph(
 
     Args:
         root: The result; its graph is drawn.
-        names: What to call nodes, such as `{"x": x}`.
+        names: What to call nodes, such as `{"x": x}`. What is not a
+            node is passed over, so `globals()` will do.
         limit: How many nodes to draw at most. The nearest to the root
             stay, and a dashed box counts the others.
 
@@ -92,7 +112,7 @@ def draw_graph(
     order = topological_order(root)
     shown = _nearest(root, limit)
     number = {node: f"n{i}" for i, node in enumerate(order)}
-    called = {node: name for name, node in (names or {}).items()}
+    called = names_of(order, names)
     lines = [_HEAD]
     for node in (n for n in order if n in shown):
         label = _label(node, called.get(node, ""))

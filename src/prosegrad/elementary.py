@@ -10,6 +10,8 @@ Derivatives are not here: `prosegrad.value` has them.
 
 import math
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from numbers import Complex, Real
 from numbers import Number as PythonNumber
 from typing import Any, TypeAlias
@@ -66,7 +68,7 @@ def where(condition: bool, x: Number, y: Number, /) -> Number:
 
 def sign(x: Number, /) -> Number:
     """Return -1, 0 or 1; NaN stays NaN."""
-    return x if x != x else (x > 0) - (x < 0)
+    return x if x != x else int(x > 0) - int(x < 0)
 
 
 def maximum(x: Number, y: Number, /) -> Number:
@@ -91,9 +93,26 @@ def ones_like(x: Number, /) -> Number:
 
 def is_number(x: Any, /) -> bool:
     """Tell whether `x` is a number of any kind, or an array."""
-    return isinstance(x, PythonNumber) or hasattr(
-        x, "__array_namespace__"
-    )
+    if isinstance(x, PythonNumber):
+        return True
+    if hasattr(x, "shape"):
+        load_arrays()
+    return hasattr(x, "__array_namespace__")
+
+
+@cache
+def load_arrays() -> None:
+    """Load what knows arrays, when the first one is met.
+
+    Raises:
+        ImportError: The packages that it needs are missing.
+    """
+    try:
+        import_module("prosegrad.tensor")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"arrays need {error.name}: pip install 'prosegrad[tensor]'"
+        ) from error
 
 
 def is_real(x: Any, /) -> bool:
@@ -101,9 +120,14 @@ def is_real(x: Any, /) -> bool:
 
     A truth value is not, and an array is if its shape is ().
     """
-    if isinstance(x, bool) or getattr(x, "shape", ()) != ():
+    if is_truth_value(x) or getattr(x, "shape", ()) != ():
         return False
     return isinstance(x, Real) or not isinstance(x, Complex)
+
+
+def is_truth_value(x: Any, /) -> bool:
+    """Tell whether `x` is True or False, of Python or of NumPy."""
+    return type(x).__name__ in ("bool", "bool_")
 
 
 def sigmoid(x: Number, /) -> float:
@@ -127,6 +151,8 @@ def power(x: Number, n: Number, /) -> Number:
     """
     try:
         y = x**n
+        if type(y) is not float and _is_pole(x, y):
+            raise ZeroDivisionError
     except ZeroDivisionError:
         raise ZeroDivisionError(
             f"{x!r} ** {n!r}: zero has no negative power"
@@ -140,12 +166,19 @@ def power(x: Number, n: Number, /) -> Number:
     return y
 
 
+def _is_pole(x: Number, y: Number) -> bool:
+    """Tell whether a Decimal went to infinity and did not say so."""
+    plain = isinstance(y, PythonNumber) and not hasattr(y, "dtype")
+    return plain and x == 0 and abs(y) == math.inf
+
+
 def turned_complex(y: Number, *operands: Number) -> bool:
     """Tell whether `y` is complex and its operands were not."""
-    return _is_complex(y) and not any(map(_is_complex, operands))
+    return is_complex(y) and not any(map(is_complex, operands))
 
 
-def _is_complex(x: Number) -> bool:
+def is_complex(x: Number) -> bool:
+    """Tell whether a number may have an imaginary part."""
     return isinstance(x, Complex) and not isinstance(x, Real)
 
 
@@ -158,6 +191,24 @@ def divide(x: Number, y: Number, /) -> Number:
     try:
         return x / y
     except ZeroDivisionError:
+        if not all(isinstance(v, PythonNumber) for v in (x, y)):
+            raise  # a Value has named the numbers
         raise ZeroDivisionError(
             f"{x!r} / {y!r}: division by zero"
         ) from None
+
+
+def reciprocal(x: Number, /) -> Number:
+    """Return `1 / x`, and infinity for zero."""
+    try:
+        return 1 / x
+    except ZeroDivisionError:
+        return special(x, "inf")
+
+
+def special(x: Number, name: str) -> Number:
+    """Return "inf" or "nan" as a number that can be added to `x`."""
+    try:
+        return type(x)(name)
+    except (TypeError, ValueError):  # an int or a Fraction has none
+        return float(name)

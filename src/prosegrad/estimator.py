@@ -321,5 +321,9 @@ class FeedForwardRegressor(
 
 def _mean_and_scale(targets: Array) -> tuple[Array, Array]:
     """Return two rows; the scale is 1 where nothing varies."""
-    spread = targets.std(axis=0)
-    return targets.mean(axis=0), np.where(spread > 0, spread, 1.0)
+    unit = np.ldexp(1.0, np.frexp(abs(targets).max(axis=0))[1] - 1)
+    parts = targets / unit  # below 2, and exact
+    mean, spread = parts.mean(axis=0) * unit, parts.std(axis=0) * unit
+    varies = targets.min(axis=0) < targets.max(axis=0)
+    least = np.nextafter(0.0, 1.0)
+    return mean, np.where(varies, np.maximum(spread, least), 1.0)

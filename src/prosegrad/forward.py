@@ -6,7 +6,7 @@ neither the rule nor its operands any more: no graph is kept.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from prosegrad.derivatives import (
     Function,
@@ -49,6 +49,18 @@ class Dual(Value):
         if _backward is not None:
             one = namespace(data).ones_like(data)
             self.tangent = _push(one, _parents, _backward)
+
+    def _node(
+        self,
+        data: Number,
+        parents: tuple[Value, ...],
+        op: str,
+        backward: Callable[[Number], None],
+    ) -> Self:
+        return type(self)(data, parents, op, backward)
+
+    def _is_constant(self) -> bool:
+        return self.tangent is None
 
     def __repr__(self) -> str:
         return f"Dual(data={self.data!r}, tangent={self.tangent!r})"

@@ -14,7 +14,7 @@ from numbers import Number as PythonNumber
 from typing import Any
 
 from prosegrad import elementary
-from prosegrad.elementary import Number, _is_complex
+from prosegrad.elementary import Number, is_complex
 from prosegrad.value import find_namespace
 
 Function = Callable[[Any], Any]
@@ -172,6 +172,12 @@ class ComplexFunctions(Functions):
             f"maximum({x!r}, {y!r}): complex numbers have no order"
         )
 
+    def minimum(self, x: Number, y: Number) -> Number:
+        """Refuse: neither is the smaller."""
+        raise TypeError(
+            f"minimum({x!r}, {y!r}): complex numbers have no order"
+        )
+
     def softplus(self, z: Number) -> Number:
         """Return the principal value of `log(1 + exp(z))`."""
         return self.log1p(self.exp(z))
@@ -198,8 +204,8 @@ def _of_context(context: Any, is_complex: bool) -> Functions:
 def _of_number(x: Number) -> Any:
     context = getattr(x, "context", None)  # mpmath's numbers have it
     if context is not None:
-        return _of_context(context, _is_complex(x))
-    return COMPLEX if _is_complex(x) else elementary
+        return _of_context(context, is_complex(x))
+    return COMPLEX if is_complex(x) else elementary
 
 
 find_namespace.register(PythonNumber, _of_number)

@@ -214,7 +214,7 @@ class Embedding(Module):
 
 
 def _indices(indices: Any, n_entries: int) -> Any:
-    found = array_of(indices)
+    found = array_of(tensor._plain(indices))
     if not is_kind(found, "integral"):
         raise TypeError(
             f"Embedding: indices are whole numbers, not {found.dtype}"
@@ -245,6 +245,11 @@ def layer_norm(
     Raises:
         ValueError: The shapes do not fit.
     """
+    if "float16" in str(getattr(x, "dtype", "")):
+        wide, w, b = (tensor._single(v) for v in (x, weight, bias))
+        y: Tensor = layer_norm(wide, w, b, epsilon)
+        narrow: Tensor = tensor._single(y, like=x)
+        return narrow
     kind = tensor._kind_of(x, weight, bias)
     a, w, b = (tensor._inside(kind, v) for v in (x, weight, bias))
     _check_features(shape_of(a), shape_of(w), shape_of(b))
@@ -394,9 +399,14 @@ class Dropout(Module):
         """Return an array of the same shape."""
         if not self.training or not self.p:
             return x
-        kept = self.rng.random(shape_of(x)) >= self.p
-        scale = kept / (1 - self.p)
-        return x * constant_like(scale, tensor._plain(x))
+        own = array_of(tensor._plain(x))
+        if is_kind(own, ("integral", "bool")):
+            raise TypeError(
+                f"Dropout: numbers of {own.dtype} cannot be divided "
+                "by 1 - p; give floats"
+            )
+        kept = self.rng.random(shape_of(own)) >= self.p
+        return x * constant_like(kept / (1 - self.p), own)
 
 
 @contextmanager
@@ -420,23 +430,27 @@ def evaluating(model: Module) -> Iterator[None]:
 def functional_call(
     model: Callable[..., Any],
     parameters: Mapping[str, Number],
-    *args: Any,
+    args: Any = (),
+    kwargs: Mapping[str, Any] | None = None,
 ) -> Any:
     """Return `model(*args)`, with other parameters for this call.
 
     So a function of the parameters can be differentiated and
-    compiled. The name is that of `torch.func`. Afterwards the model
-    has its own parameters again, also if the call has failed. While
-    it lasts, no other thread should use the model.
+    compiled. Name and arguments are those of `torch.func`. Afterwards
+    the model has its own parameters again, also if the call has
+    failed. While it lasts, no other thread should use the model.
 
     Args:
         model: A Module that can be called.
         parameters: A number, array or Tensor for each name of
             `model.named_parameters()`, as `model.state()` returns.
-        args: What the model takes.
+        args: What the model takes: a tuple of its arguments, or the
+            only one, if that is no tuple.
+        kwargs: Its arguments by name.
 
     Raises:
-        TypeError: `model` is no Module.
+        TypeError: `model` is no Module, or several arguments are not
+            given as a tuple.
         ValueError: A name is missing or not known, or an array has
             another shape. Nothing has been called.
     """
@@ -445,11 +459,17 @@ def functional_call(
             f"functional_call: {model!r} of type "
             f"{type(model).__name__} is no Module"
         )
+    if not isinstance(kwargs, Mapping | None):
+        raise TypeError(
+            "functional_call: several arguments are given as a tuple, "
+            "as in functional_call(model, parameters, (x, y))"
+        )
+    given = args if isinstance(args, tuple) else (args,)
     swaps = list(_swaps(model, _replacements(model, parameters)))
     try:
         for holder, key, new, _ in swaps:
             holder[key] = new
-        return model(*args)
+        return model(*given, **(kwargs or {}))
     finally:
         for holder, key, _, old in swaps:
             holder[key] = old

@@ -7,23 +7,20 @@ one has the higher level; see `Value.at_level`.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from threading import Lock
 
 from prosegrad.elementary import Number
 from prosegrad.value import Value
 
-NESTED_BY_HAND = 10
-"""How many levels a derivative leaves for Values nested by hand."""
-
-_innermost = ContextVar("_innermost", default=0)
+_lent: list[int] = []
+_lock = Lock()
 
 
 @contextmanager
 def new_level(numbers: Iterable[Number]) -> Iterator[int]:
     """Lend a level above every derivative that is being taken.
 
-    It is above that of each of the numbers, too. Threads and tasks
-    have levels of their own.
+    It is above that of each of the numbers, too.
 
     Args:
         numbers: Those that the derivative is taken at.
@@ -31,10 +28,11 @@ def new_level(numbers: Iterable[Number]) -> Iterator[int]:
     Yields:
         The level, which is free again after the `with`.
     """
-    levels = (v._level for v in numbers if isinstance(v, Value))
-    level = NESTED_BY_HAND + max([_innermost.get(), *levels])
-    token = _innermost.set(level)
+    levels = [v._level for v in numbers if isinstance(v, Value)]
+    with _lock:
+        level = Value._FIRST_LEVEL + max([0, *_lent, *levels])
+        _lent.append(level)
     try:
         yield level
     finally:
-        _innermost.reset(token)
+        _lent.remove(level)

@@ -1,10 +1,12 @@
 """Losses: how wrong a batch of predictions is, as one Value."""
 
+import math
 from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
-from prosegrad.value import Value
+from prosegrad.elementary import Number, maximum
+from prosegrad.value import Value, namespace, where
 
 
 def _check_pairs(
@@ -14,7 +16,7 @@ def _check_pairs(
         raise ValueError(
             f"{name}: {len(left)} predictions, {len(right)} targets"
         )
-    if not left:
+    if len(left) == 0:
         raise ValueError(f"{name}: no predictions")
 
 
@@ -37,10 +39,15 @@ def mean_squared_error(predictions: Any, targets: Any) -> Any:
     return _mean([(p - t) ** 2 for p, t in zip(predictions, targets)])
 
 
-def hinge(scores: Sequence[Value], labels: Sequence[int]) -> Value:
+@singledispatch
+def hinge(scores: Any, labels: Any) -> Any:
     """Return the mean of `max(0, 1 - label * score)`.
 
     The loss of a support vector machine, as in micrograd's demo.
+
+    Args:
+        scores: A sequence of Values, or a Tensor.
+        labels: For each score -1 or 1.
 
     Raises:
         ValueError: The lengths differ or are 0, or a label is neither
@@ -50,38 +57,71 @@ def hinge(scores: Sequence[Value], labels: Sequence[int]) -> Value:
     for label in labels:
         if label not in (-1, 1):
             raise ValueError(f"hinge: label {label!r} is not -1 or 1")
-    return _mean([(1 - y * s).relu() for s, y in zip(scores, labels)])
+    return _mean([_relu(1 - y * s) for s, y in zip(scores, labels)])
 
 
-def _largest_and_rest(logits: Sequence[Value]) -> tuple[Value, Value]:
-    if not logits:
+def _relu(x: Number) -> Number:
+    return x.relu() if hasattr(x, "relu") else maximum(x, 0)
+
+
+def _largest_and_others(logits: Sequence[Number]) -> tuple[Any, Any]:
+    if len(logits) == 0:
         raise ValueError("no logits")
-    at = max(range(len(logits)), key=logits.__getitem__)
-    largest = logits[at]
-    others = [*logits[:at], *logits[at + 1 :]]
-    zero = largest.zeros_like()
-    return largest, sum(((v - largest).exp() for v in others), zero)
+    largest, others = logits[0], []
+    for v in logits[1:]:
+        larger = v > largest
+        others.append(where(larger, largest, v))
+        largest = where(larger, v, largest)
+    return largest, others
 
 
-def softmax(logits: Sequence[Value]) -> list[Value]:
+def _exp(x: Number) -> Number:
+    return namespace(x).exp(x)
+
+
+def _rest(gaps: Sequence[Number], largest: Number) -> Number:
+    zero = namespace(largest).zeros_like(largest)
+    return sum(map(_exp, gaps), zero)
+
+
+@singledispatch
+def softmax(logits: Any) -> Any:
     """Return n probabilities for n logits: none negative, 1 in sum.
 
+    Args:
+        logits: A sequence of Values, or a Tensor, each of whose rows
+            is one.
+
     Raises:
         ValueError: There are no logits.
     """
-    largest, rest = _largest_and_rest(logits)
-    total = 1 + rest
-    return [(v - largest).exp() / total for v in logits]
+    largest, others = _largest_and_others(logits)
+    total = 1 + _rest([v - largest for v in others], largest)
+    return [
+        (1 if v is largest else _exp(v - largest)) / total
+        for v in logits
+    ]
 
 
-def log_sum_exp(logits: Sequence[Value]) -> Value:
+@singledispatch
+def log_sum_exp(logits: Any) -> Any:
     """Return `log(exp(a) + exp(b) + …)` without overflow.
 
+    Args:
+        logits: As for `softmax`.
+
     Raises:
         ValueError: There are no logits.
     """
-    largest, rest = _largest_and_rest(logits)
-    return largest + rest.log1p()
+    largest, others = _largest_and_others(logits)
+    infinite = where(largest < math.inf, largest <= -math.inf, True)
+    gaps = []
+    for v in others:
+        zero = namespace(v).zeros_like(v)
+        tie = infinite & (v == largest)
+        gaps.append(where(tie, zero, v - largest))
+    rest = _rest(gaps, largest)
+    return largest + namespace(rest).log1p(rest)
 
 
 @singledispatch
@@ -102,10 +142,11 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
     return _mean([_surprise(r, t) for r, t in zip(logits, targets)])
 
 
-def _surprise(logits: Sequence[Value], target: int) -> Value:
+def _surprise(logits: Sequence[Value], target: int) -> Any:
     if not 0 <= target < len(logits):
         raise ValueError(
             f"cross_entropy: target {target} of {len(logits)} classes"
         )
-    largest, rest = _largest_and_rest(logits)
-    return (largest - logits[target]) + rest.log1p()
+    largest, others = _largest_and_others(logits)
+    rest = _rest([v - largest for v in others], largest)
+    return (largest - logits[target]) + namespace(rest).log1p(rest)

@@ -23,16 +23,15 @@ class Module:
         A name is the path to the parameter, as `layers.0.weight`. The
         order is that of definition. A parameter that is used in two
         places is listed once, under its first name.
+
+        Raises:
+            ValueError: Two parameters have the same name.
         """
-        return [
-            (name, x)
-            for name, x in _walk_members(self)
-            if isinstance(x, Value) and not x._op
-        ]
+        return _named([m for m in _walk_members(self) if _is_own(m[1])])
 
     def parameters(self) -> list[Any]:
         """Return every trainable Value or Tensor, in a fixed order."""
-        return [parameter for _, parameter in self.named_parameters()]
+        return [x for _, x in _walk_members(self) if _is_own(x)]
 
     def modules(self) -> list["Module"]:
         """Return this module and those inside it, from the outside."""
@@ -67,8 +66,8 @@ class Module:
 
         Raises:
             TypeError: It holds something other than numbers.
-            ValueError: Its names are not those of the parameters, or
-                an array has another shape.
+            ValueError: Its names are not those of the parameters, an
+                array has another shape, or two names are the same.
         """
         named = dict(self.named_parameters())
         check_names("model", named, state)
@@ -84,20 +83,25 @@ def _shape(parameter: Value) -> tuple[int, ...]:
 
 
 _HOLDERS = (Value, Module, list, tuple, dict)
+_Path = tuple[Any, ...]
 
 
 def _walk_members(
-    x: Any, name: str = "", seen: set[int] | None = None
-) -> Iterator[tuple[str, Any]]:
-    """Yield x and all that it holds, each once, by its first name."""
+    x: Any, path: _Path = (), seen: set[int] | None = None
+) -> Iterator[tuple[_Path, Any]]:
+    """Yield x and all that it holds, each once, by its first path."""
     seen = set() if seen is None else seen
     if id(x) in seen or not isinstance(x, _HOLDERS):
         return
     seen.add(id(x))
-    yield name, x
+    yield path, x
     for key, member in _members(x):
-        path = f"{name}.{key}" if name else str(key)
-        yield from _walk_members(member, path, seen)
+        yield from _walk_members(member, (*path, key), seen)
+
+
+def _is_own(x: Any) -> bool:
+    """Tell whether this is a number that no operation has made."""
+    return isinstance(x, Value) and not x._op
 
 
 def _members(x: Any) -> Iterable[tuple[Any, Any]]:
@@ -107,6 +111,20 @@ def _members(x: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(x, dict):
         return x.items()
     return enumerate(x) if isinstance(x, (list, tuple)) else ()
+
+
+def _named(found: list[tuple[_Path, Any]]) -> list[tuple[str, Any]]:
+    """Return parameters with names in place of their paths."""
+    paths: dict[str, _Path] = {}
+    for path, _ in found:
+        name = ".".join(map(str, path))
+        first = paths.setdefault(name, path)
+        if first is not path:
+            raise ValueError(
+                f"the parameters at {[*first]} and {[*path]} would "
+                f"both have the name {name!r}; rename a key"
+            )
+    return [(name, x) for name, (_, x) in zip(paths, found)]
 
 
 def check_names(

@@ -82,19 +82,19 @@ class Optimiser:
         Raises:
             TypeError: There is something else than numbers in it.
             ValueError: It is the state of another kind of optimiser,
-                or of other parameters.
+                or of other parameters, or no steps lead to it.
         """
         check_names("optimiser", self.state(), state)
+        rate = _accepted("learning_rate", state, 0.0, 0.0)
         found: dict[str, Any] = {
-            "learning_rate": float(state["learning_rate"]),
-            "steps": int(state["steps"]),
+            "learning_rate": float(rate),
+            "steps": whole_number("steps", state["steps"]),
         }
         for name in self._memories:
+            own = zip(getattr(self, name), self.parameters)
             found[name] = [
-                _accepted(f"{name}.{i}", state[f"{name}.{i}"], p.data)
-                for i, (_, p) in enumerate(
-                    zip(getattr(self, name), self.parameters)
-                )
+                _accepted(f"{name}.{i}", state, x, parameter.data)
+                for i, (x, parameter) in enumerate(own)
             ]
         vars(self).update(found)
 
@@ -119,8 +119,20 @@ def _like(x: Number, data: Number) -> Number:
     return xp.asarray(x, dtype=dtype)
 
 
+def _wide(x: Number) -> Number:
+    """Return numbers of half precision in single precision."""
+    dtype = getattr(x, "dtype", None)
+    if dtype is None or dtype.itemsize > 2 or isinstance(x, Value):
+        return x
+    if isinstance(x, PythonNumber):
+        return float(x)  # type: ignore[arg-type]
+    xp = namespace(x)
+    is_half = xp.isdtype(dtype, "real floating")
+    return xp.astype(x, xp.float32) if is_half else x
+
+
 def _gradients(parameters: list[Value]) -> list[Number]:
-    """Return every gradient in the precision of its parameter."""
+    """Return every gradient, in single precision at least."""
     for i, p in enumerate(parameters):
         own, found = (getattr(x, "shape", ()) for x in (p.data, p.grad))
         if found not in (own, ()):
@@ -128,7 +140,19 @@ def _gradients(parameters: list[Value]) -> list[Number]:
                 f"step: parameter {i} has shape {tuple(own)}, and its "
                 f"gradient {tuple(found)}"
             )
-    return [_like(p.grad, p.data) for p in parameters]
+    return [_wide(_like(p.grad, p.data)) for p in parameters]
+
+
+def _mixed(beta: float, old: Number, new: Number) -> Number:
+    """Return `beta * old + (1 - beta) * new`; nothing cancels."""
+    if beta < 0.5:
+        return new + beta * (old - new)
+    return old + (1 - beta) * (new - old)
+
+
+def _zeros(parameters: list[Value]) -> list[Number]:
+    """Return a memory of zeros for every parameter."""
+    return [_wide(_like(0, p.data)) for p in parameters]
 
 
 class SGD(Optimiser):
@@ -159,8 +183,7 @@ class SGD(Optimiser):
         self.momentum = momentum
         self.velocity: list[Number] = []
         if momentum:
-            still = [_like(0, p.data) for p in self.parameters]
-            self.velocity = still
+            self.velocity = _zeros(self.parameters)
 
     def step(self) -> None:
         """Move every parameter against its running gradient."""
@@ -171,7 +194,8 @@ class SGD(Optimiser):
         ):
             data = parameter.data
             if self.momentum:
-                v = _like(self.momentum * self.velocity[i] + v, data)
+                old = self.velocity[i]
+                v = _like(_mixed(self.momentum, old, 0) + v, old)
                 self.velocity[i] = v
             parameter.data = _like(data - self.learning_rate * v, data)
 
@@ -210,29 +234,31 @@ class Adam(Optimiser):
             raise ValueError(f"epsilon {epsilon!r} is not positive")
         self.betas = betas
         self.epsilon = epsilon
-        self.mean = [_like(0, p.data) for p in self.parameters]
-        self.square = [_like(0, p.data) for p in self.parameters]
+        self.mean = _zeros(self.parameters)
+        self.square = _zeros(self.parameters)
 
     def step(self) -> None:
         """Move every parameter by its mean over its spread."""
         gradients = _gradients(self.parameters)
         self.steps += 1
+        weights = [1 - beta**self.steps for beta in self.betas]
         for i, parameter in enumerate(self.parameters):
             data = parameter.data
-            move = self._direction(i, gradients[i], data)
+            move = self._direction(i, gradients[i], weights)
             if self.weight_decay:
                 move = move + self.weight_decay * data
             parameter.data = _like(
                 data - self.learning_rate * move, data
             )
 
-    def _direction(self, i: int, g: Number, data: Number) -> Number:
+    def _direction(
+        self, i: int, g: Number, weights: list[float]
+    ) -> Number:
         b1, b2 = self.betas
         m, s = self.mean[i], self.square[i]
-        self.mean[i] = m = _like(m + (1 - b1) * (g - m), data)
-        self.square[i] = s = _like(s + (1 - b2) * (g * g - s), data)
-        mean = m / (1 - b1**self.steps)
-        square = s / (1 - b2**self.steps)
+        self.mean[i] = m = _like(_mixed(b1, m, g), m)
+        self.square[i] = s = _like(_mixed(b2, s, g * g), s)
+        mean, square = m / weights[0], s / weights[1]
         root = namespace(square).sqrt(square)
         return mean / (root + self.epsilon)
 
@@ -292,7 +318,7 @@ def clip_gradients(
     if not max_norm > 0:
         raise ValueError(f"max_norm {max_norm!r} is not positive")
     parameters = list(parameters)
-    lengths = [_length(p.grad) for p in parameters]
+    lengths = [_length(_wide(p.grad)) for p in parameters]
     for i, length in enumerate(lengths):
         if not math.isfinite(length):
             raise ValueError(
@@ -303,7 +329,7 @@ def clip_gradients(
     factor = max_norm / (norm + 1e-6)
     if factor < 1:
         for p in parameters:
-            p.grad = _like(p.grad * factor, p.grad)
+            p.grad = _like(_wide(p.grad) * factor, p.grad)
     return norm
 
 
@@ -322,16 +348,71 @@ def _length(x: Number) -> float:
     return largest * math.sqrt(float(xp.sum(parts * parts)))
 
 
-def _accepted(name: str, x: Any, data: Number) -> Number:
-    """Return a copy of a memory, of the kind of its parameter."""
-    own, found = (tuple(getattr(v, "shape", ())) for v in (data, x))
-    if own != found:
+def whole_number(name: str, x: Any) -> int:
+    """Return an entry of a state that counts something.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is not a whole number, or it is negative.
+    """
+    is_one = tuple(getattr(x, "shape", ())) == ()
+    number = x.item() if is_one and hasattr(x, "item") else x
+    if not isinstance(number, (int, float)):
+        raise TypeError(f"load_state: {name} is {x!r}, not a number")
+    if not number >= 0 or number % 1 != 0:
+        raise ValueError(
+            f"load_state: {name} is {number!r}, not a whole number "
+            "from 0 on"
+        )
+    return int(number)
+
+
+def _accepted(
+    name: str, state: Mapping[str, Any], own: Any, data: Number
+) -> Any:
+    """Return a copy of a memory, of the kind of the one it is for."""
+    given = state[name]
+    shape, found = (
+        tuple(getattr(x, "shape", ())) for x in (own, given)
+    )
+    if shape != found:
         raise ValueError(
             f"load_state: {name} has shape {found}, and the parameter "
-            f"{own}"
+            f"{shape}"
         )
-    if isinstance(data, (PythonNumber, Value)):
+    try:
+        x = _copied(given, own)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"load_state: {name}: {error}") from None
+    if _is_complex(x) and not _is_complex(data):
+        raise TypeError(f"load_state: {name} is complex")
+    if not _is_possible(x, name):
+        raise ValueError(
+            f"load_state: {name} has a number that no step leaves: "
+            "NaN, infinity, or one that should not be negative"
+        )
+    return x
+
+
+def _copied(x: Any, own: Any) -> Any:
+    if not hasattr(own, "dtype") or isinstance(own, Value):
         return x.item() if hasattr(x, "item") else +x
-    return namespace(data).asarray(
-        x, dtype=data.dtype, device=data.device, copy=True
-    )
+    if isinstance(own, PythonNumber):
+        return type(own)(x)  # type: ignore[call-arg]
+    xp, dtype = namespace(own), own.dtype
+    if _is_complex(x):
+        dtype = None
+    return xp.asarray(x, dtype=dtype, device=own.device, copy=True)
+
+
+def _is_complex(x: Number) -> bool:
+    kind = str(getattr(x, "dtype", ""))
+    return isinstance(x, complex) or "complex" in kind
+
+
+def _is_possible(x: Any, name: str) -> bool:
+    """Tell whether steps can have left this: finite, a square >= 0."""
+    possible = abs(x) < math.inf
+    if name.startswith(("square", "learning_rate")):
+        possible = possible & (x >= 0)
+    return bool(getattr(possible, "all", lambda: possible)())

@@ -18,10 +18,12 @@ from typing import Any
 from prosegrad.compiler import Program, array_scope
 from prosegrad.derivatives import Function, numbers_of
 from prosegrad.elementary import Number
+from prosegrad.levels import _lent
 from prosegrad.memory import collector_paused
-from prosegrad.operations import Trace
+from prosegrad.operations import Trace, simplified
 from prosegrad.symbol import Symbol, place_of
 from prosegrad.trees import LEAF, Structure, Tree, flatten, unflatten
+from prosegrad.value import Value
 from prosegrad.writer import ARRAY, live_places, operands_of
 
 Factors = tuple[int, ...]
@@ -622,6 +624,7 @@ class BatchMean:
         structures = []
         for axis, arg in zip(self._in_axes, args):
             leaves, structure = flatten(arg)
+            _require_plain(leaves)
             arrays += leaves
             flags += [axis == 0] * len(leaves)
             structures.append(structure)
@@ -630,7 +633,7 @@ class BatchMean:
         xp = arrays[flags.index(True)].__array_namespace__()
         inner = tuple(s[1:] if b else s for s, b in zip(shapes, flags))
         key = xp, tuple(structures), inner
-        program = self._programs.get(key)
+        program = None if _lent else self._programs.get(key)
         if program is None:
             with collector_paused():
                 program = self._build(*key, flags)
@@ -644,7 +647,7 @@ class BatchMean:
         shapes: Sequence[tuple[int, ...]],
         flags: Sequence[bool],
     ) -> Batched:
-        trace = Trace()
+        trace = Trace(raises=False)
         inputs: tuple[list[int], list[int]] = ([], [])
         arrays = []
         for shape, is_batch in zip(shapes, flags):
@@ -661,6 +664,7 @@ class BatchMean:
         if not numbers:
             raise ValueError("batch_mean: the result has no number")
         outputs = [place_of(trace, number) for number in numbers]
+        trace, outputs = simplified(trace, outputs)
         source, constants = packed(trace, outputs, inputs)
         scope = array_scope(xp, "concat", "broadcast_to")
         for name, value in constants.items():
@@ -670,6 +674,14 @@ class BatchMean:
         found: list[tuple[int, ...]] = []
         outside = _without_rows(outside, found)
         return Batched(source, run, flags, outside, found)
+
+
+def _require_plain(numbers: Sequence[Any]) -> None:
+    if any(isinstance(x, Value) for x in numbers):
+        raise TypeError(
+            "batch_mean: an argument is being differentiated; write "
+            "batch_mean(grad(f)) for grad(batch_mean(f))"
+        )
 
 
 def _examples(shapes: Sequence[Any], flags: Sequence[bool]) -> int:

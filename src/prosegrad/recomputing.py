@@ -7,16 +7,20 @@ both (Griewank & Walther 2000, "Algorithm 799: revolve"; Chen et al.
 derivative rule here.
 """
 
+import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import wraps
+from types import CellType, EllipsisType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakSet
 
 import numpy as np
+from array_api_compat import is_torch_array
 
+from prosegrad.arrays import ArrayFunctions
 from prosegrad.derivatives import Function
 from prosegrad.levels import new_level
 from prosegrad.tensor import (
@@ -64,22 +68,97 @@ def _as_they_are(inputs: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _fingerprint(result: Any) -> tuple[Any, ...]:
-    """Return kind, shape, dtype, and of NumPy's arrays a sample."""
-    array = _plain(result)
-    if not isinstance(result, Tensor):
-        return type(result), None, None, np.zeros(0)
-    sample = np.zeros(0)
-    if type(array) is np.ndarray and array.dtype.kind in "fc":
-        sample = array.flat[:: array.size // 64 + 1]
-    return type(result), array.shape, array.dtype, sample
+class Fingerprint:
+    """A checksum of all that gradients of some results depend on.
+
+    Args:
+        kind: The class of the nodes.
+        inputs: The arguments, which may stand for each other: the
+            number of each by its `id`.
+    """
+
+    def __init__(
+        self, kind: type[Tensor], inputs: Mapping[int, int]
+    ) -> None:
+        self._kind, self._numbers = kind, dict(inputs)
+        self._given = len(inputs)
+        self._there: list[Any] = []  # so that no id is used again
+        self._known = hashlib.sha256()
+        self.unknown: list[Any] = []
+
+    def of(self, results: Sequence[Any]) -> str:
+        """Return the checksum; call it once."""
+        stack = list(results)
+        while stack:
+            x = stack.pop()
+            self._there.append(x)
+            text, members = self._look(x)
+            text = f"{type(x).__name__} {text} {len(members)};"
+            self._known.update(text.encode())
+            stack.extend(members)
+        self._there.clear()
+        return self._known.hexdigest()
+
+    def _look(self, x: Any) -> tuple[str, Sequence[Any]]:
+        if isinstance(x, _ATOMS):
+            return repr(x), ()
+        is_node = isinstance(x, Value)
+        has_shape = isinstance(getattr(x, "shape", None), tuple)
+        if not is_node and has_shape and hasattr(x, "dtype"):
+            return _checksum(x)
+        number = self._numbers.get(id(x))
+        if number is not None:
+            return f"again {number}", ()
+        self._numbers[id(x)] = len(self._numbers) - self._given
+        if not is_node:
+            return self._inside(x)
+        if x._level != self._kind._level:
+            return "another level", (_plain(x),)
+        rule = (x._backward, *x._parents) if x._parents else ()
+        return x._op, (_plain(x), *rule)
+
+    def _inside(self, x: Any) -> tuple[str, Sequence[Any]]:
+        """Return what is in a rule, a list, or any other object."""
+        if isinstance(x, FunctionType):
+            code, cells = hash(x.__code__), x.__closure__ or ()
+            return f"{code}", (x.__defaults__, x.__kwdefaults__, *cells)
+        if isinstance(x, CellType):
+            return "", (x.cell_contents,)
+        if isinstance(x, (tuple, list)):
+            return "", x
+        if isinstance(x, Segment):
+            return x.expected, ()
+        try:
+            return "", [x.__reduce_ex__(4)]
+        except Exception:
+            self.unknown.append(x)
+            return f"{id(x)}", ()
 
 
-def _alike(found: tuple[Any, ...], expected: tuple[Any, ...]) -> bool:
-    """Tell whether two fingerprints agree, up to rounding."""
-    return found[:-1] == expected[:-1] and np.allclose(
-        found[-1], expected[-1], 1e-6, equal_nan=True
-    )
+_ATOMS = (
+    *(type(None), EllipsisType, ModuleType, type, ArrayFunctions),
+    *(bool, int, float, complex, str, bytes),
+)
+
+
+def _checksum(x: Any) -> tuple[str, Sequence[Any]]:
+    """Return type, shape and checksum of an array, if it has numbers.
+
+    One that is being traced has none. It is what its operations make
+    of its operands, and those are compared.
+    """
+    about = f"{x.dtype} {tuple(x.shape)}"
+    try:
+        if is_torch_array(x):
+            x = x.detach().cpu().resolve_conj().resolve_neg()
+            x = x.float() if "bfloat16" in about else x
+        numbers = np.asarray(x, order="C")
+    except TypeError:
+        return about, ()
+    if numbers.dtype == object:
+        return about, numbers.ravel().tolist()
+    raw = numbers.reshape(-1).view(np.uint8).data
+    return f"{about} {hashlib.sha256(raw).hexdigest()}", ()
 
 
 @contextmanager
@@ -112,6 +191,25 @@ class Segment:
         args, kwargs = unflatten(self._structure, inputs)
         return flatten(self._f(*args, **kwargs))
 
+    def _fingerprint(
+        self, results: Sequence[Any], inputs: Sequence[Any]
+    ) -> str:
+        """Return that of a run with these inputs, which are numbered.
+
+        An input and its copy have the same number.
+        """
+        both = zip(self._inputs, inputs)
+        pairs = [xs for xs in both if isinstance(xs[0], Value)]
+        first: dict[int, int] = {}
+        for i, (x, _) in enumerate(pairs):
+            first.setdefault(id(x), i)
+        numbers = {id(y): ~first[id(x)] for x, y in pairs}
+        numbers |= {key: ~i for key, i in first.items()}
+        made = Fingerprint(self._kind, numbers)
+        found = made.of([*results, *(_plain(x) for x, _ in pairs)])
+        self._unknown = made.unknown
+        return found
+
     def run(self, inputs: Sequence[Any]) -> Tree:
         """Return the result, and forget the graph that led to it."""
         numbers, self._outside = self._call(inputs)
@@ -127,11 +225,11 @@ class Segment:
     def _remember(
         self, results: Sequence[Tensor], inputs: Sequence[Any]
     ) -> None:
-        self._expected = [_fingerprint(v) for v in results]
-        nodes, leaves = _between(results, inputs)
+        self.expected = self._fingerprint(results, inputs)
+        nodes, self._used = _between(results, inputs)
         self._rules = WeakSet(node._backward for node in nodes)
         own = [x for x in inputs if self._is_own(x)]
-        self._parents = tuple(dict.fromkeys([*own, *leaves]))
+        self._parents = tuple(dict.fromkeys([*own, *self._used]))
 
     def _is_own(self, x: Any) -> bool:
         return isinstance(x, Value) and x._level == self._kind._level
@@ -155,28 +253,33 @@ class Segment:
             if outside != self._outside:
                 raise RuntimeError(_ANOTHER)
             results = tuple(numbers[i] for i in self._places)
-            found = map(_fingerprint, results)
-            if not all(map(_alike, found, self._expected)):
+            if self._fingerprint(results, inputs) != self.expected:
                 raise RuntimeError(_ANOTHER)
             return self._kind(0.0, results, "again", _backward)
 
-    def _pull(self, seeds: Any) -> None:
+    def _pull(self, found: Any) -> None:
+        (seeds,) = found
         inputs = [
             type(x)(x.data) if self._is_own(x) else x
             for x in _as_they_are(self._inputs)
         ]
         root = self._again(inputs, seeds)
         leaves = self._leaves(root)
-        of_copy = dict(zip(map(id, inputs), self._inputs))
-        parents = set(self._parents)
+        stands_for = {id(x): x for x in self._inputs}
+        stands_for |= dict(zip(map(id, inputs), self._inputs))
+        used = [v for v in leaves if id(v) not in stands_for]
+        stands_for |= dict(zip(map(id, used), self._used, strict=True))
         for leaf, grad in zip(leaves, _gradients(root, leaves)):
-            leaf = of_copy.get(id(leaf), leaf)
-            if leaf in parents and type(grad) is not int:
-                leaf.grad += grad
+            if type(grad) is not int:
+                stands_for[id(leaf)].grad += grad
 
     def _leaves(self, root: Tensor) -> list[Value]:
         nodes, leaves = _between([root])
-        if any(node._backward in self._rules for node in nodes):
+        outside = set(map(id, self._inputs))
+        if any(
+            node._backward in self._rules or id(node) in outside
+            for node in nodes
+        ):
             raise RuntimeError(
                 "recompute: the function uses a result that was "
                 "computed outside; hand it over as an argument"
@@ -198,13 +301,15 @@ def _computed(
 
 def _behind(hub: Tensor, data: Any, i: int) -> Tensor:
     def _backward(grad: Any) -> None:
-        hub.grad += ((i, grad),)
+        pair = np.empty(1, object)
+        pair[0] = ((i, grad),)
+        hub.grad += pair
 
     return type(hub)(data, (hub,), "recomputed", _backward)
 
 
 _ANOTHER = (
-    "recompute: the function has not returned the same again; what it "
+    "recompute: the function has not done the same again; what it "
     "depends on must be among its arguments, generators too"
 )
 
@@ -232,15 +337,18 @@ def recompute(f: Function) -> Function:
     same again, whenever that is: a generator of NumPy's or Python's
     `random` that is an argument is in the same state again.
 
+    Whether it did is found out by checksums of all arrays of both
+    runs; those of a GPU are copied for that.
+
     Args:
         f: A function of trees of anything that returns such a tree.
             Parameters that it uses need not be arguments. Results
             that were computed outside must be.
 
     Raises:
-        RuntimeError: In `backward`, if `f` returns another result, or
-            uses one from outside. The leaves have the gradients of
-            before.
+        RuntimeError: In `backward`, if `f` does something else than
+            before, or uses a result from outside. The leaves have
+            the gradients of before.
     """
 
     @wraps(f)

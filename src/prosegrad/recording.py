@@ -36,6 +36,7 @@ from prosegrad.derivatives import Function, numbers_of
 from prosegrad.elementary import Number
 from prosegrad.operations import Trace
 from prosegrad.symbol import (
+    OPERATORS,
     Symbol,
     TracingError,
     _where_asked,
@@ -52,29 +53,6 @@ from prosegrad.writer import (
     PRODUCT,
     Form,
 )
-
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "neg": operator.neg,
-    "abs": operator.abs,
-    "~": operator.invert,
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "**": operator.pow,
-    "&": operator.and_,
-    "|": operator.or_,
-    "^": operator.xor,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
-"""What an operation does; any other is a function of the library."""
 
 ONLY_ARRAYS: dict[str, Form] = {
     "~": ("~{}", NEGATIVE, ATOM),
@@ -99,11 +77,15 @@ class Recording(Trace):
     """
 
     def __init__(self, xp: Any) -> None:
-        super().__init__()
+        super().__init__(raises=False)
         self.xp = xp
         self.forms = ARRAY | ONLY_ARRAYS
         self.made: dict[int, Any] = {}
         self._copies: dict[int, tuple[Array, int]] = {}
+
+    def type_of(self, op: str, *operands: Any) -> Any:
+        """Return float: only such arrays come to be simplified."""
+        return float
 
     def compute(self, op: str, operands: Sequence[Number]) -> Any:
         """Return what an operation makes of numbers and arrays."""
@@ -188,6 +170,11 @@ class ArraySymbol(Symbol):
     def device(self) -> Any:
         """Where the array is."""
         return self.example.device
+
+    @property
+    def first_gradient(self) -> Number:
+        """Zero, which Tensors need not add."""
+        return 0
 
     def __len__(self) -> int:
         if not self.shape:
@@ -470,6 +457,12 @@ def _operation(
     if dtype_of(made) != dtype_of(example):
         places = [typed(trace, *p) for p in zip(places, operands)]
         made = trace.compute(op, [trace.made[i] for i in places])
+    if dtype_of(made) != dtype_of(example):
+        places = [  # of full shape, and then each has a say
+            i if dtype_of(example_of(x)) is None else whole(trace, x)
+            for i, x in zip(places, operands)
+        ]
+        made = trace.compute(op, [trace.made[i] for i in places])
     place = _simplest(trace, op, places, example)
     trace.made.setdefault(place, made)
     return place
@@ -719,9 +712,7 @@ def _with_own_results(f: Function, trace: Recording) -> Function:
 
 def _owned(trace: Recording, x: Number, taken: set[int]) -> Number:
     """Return a result of full shape, as an array of its own."""
-    while isinstance(x, Value):
-        x = x.data
-    if dtype_of(example_of(x)) is None:
+    if isinstance(x, Value) or dtype_of(example_of(x)) is None:
         return x
     place, example = whole(trace, x), example_of(x)
     if place in taken or _is_held(trace, place):
@@ -784,28 +775,21 @@ class CompiledArrays(Compiled):
         compiler: What to do with the code, such as `jax.jit`.
     """
 
-    def __init__(self, f: Function, compiler: Any = None) -> None:
-        super().__init__(f, compiler=compiler)
+    _name = "jit_arrays"
 
-    def __call__(self, *args: Tree) -> Tree:
-        """Return `f(*args)`, by the code for arrays of such shapes.
+    def _key_of(self, args: Sequence[Tree]) -> Any:
+        return tuple(map(_key, args))
 
-        Where there is a Value among them, or an array of another
-        trace, `f` itself is called.
-        """
-        key = tuple(map(_key, args))
-        program = self._programs.get(key)
-        if program is None:
-            if any(isinstance(x, STRANGERS) for x in flatten(args)[0]):
-                return self._f(*args)
-            program = self._programs[key] = self._build(args)
-        return program(*args)
+    def _program(self, args: Sequence[Tree]) -> Function | None:
+        if any(isinstance(x, STRANGERS) for x in flatten(args)[0]):
+            return None
+        return self._build(args)
 
     def _write(self, args: Sequence[Tree]) -> Program:
         leaves, _ = numbers_of("jit_arrays", "argument", args)
         arrays = [x for x in leaves if dtype_of(x) is not None]
         if not arrays:
-            raise TypeError(
+            raise TracingError(
                 "jit_arrays: there is no array among the arguments; "
                 "jit compiles functions of numbers"
             )

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from prosegrad.optim import whole_number
+
 Schedule: TypeAlias = Callable[[int], float]
 """From the number of steps taken to the next learning rate."""
 
@@ -147,6 +149,7 @@ class EarlyStopping:
         """Take over what `state` has returned.
 
         Raises:
+            TypeError: A number is something else.
             ValueError: It is no such state. Nothing has changed.
         """
         kept = dict(state)
@@ -154,6 +157,15 @@ class EarlyStopping:
             best, waited = kept.pop("best"), kept.pop("waited")
         except KeyError as name:
             raise ValueError(f"load_state: no {name}") from None
-        start = len("state.")
-        self.best_state = {n[start:]: x for n, x in kept.items()}
-        self.best, self.waited = float(best), int(waited)
+        start = "state."
+        strange = [n for n in kept if not str(n).startswith(start)]
+        if strange or not float(best) <= math.inf:
+            raise ValueError(
+                f"load_state: best is {best!r}, and there are the "
+                f"names {strange}"
+            )
+        self.waited = whole_number("waited", waited)
+        self.best = float(best)
+        self.best_state = {
+            name.removeprefix(start): x for name, x in kept.items()
+        }

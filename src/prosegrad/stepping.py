@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prosegrad.drawing import draw_graph, render_svg
+from prosegrad.drawing import draw_graph, names_of, render_svg
 from prosegrad.elementary import Number
-from prosegrad.tracing import Step, trace_backward
-from prosegrad.value import Value, topological_order
+from prosegrad.tracing import Step, number_text, trace_backward
+from prosegrad.value import Value, namespace, topological_order
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Formed:
 def _expression(node: Value, called: Mapping[Value, str]) -> str:
     operands = [called[parent] for parent in node._parents]
     if not operands:
-        return str(node.data)
+        is_plain = not isinstance(node.data, Value)
+        return str(node.data) if is_plain else number_text(node.data)
     if node._op == "neg":
         return f"-{operands[0]}"
     if len(operands) == 2 and node._op in ("+", "-", "*", "/", "**"):
@@ -50,10 +51,14 @@ def _formed(
             node=called[node],
             code=_expression(node, called),
             data=node.data,
-            grad=type(node.data)() if node._parents else node.grad,
+            grad=_zero(node) if node._parents else node.grad,
         )
         for node in order
     ]
+
+
+def _zero(node: Value) -> Number:
+    return namespace(node.data).zeros_like(node.data)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Walk:
 
 def step_through(
     root: Value,
-    names: Mapping[str, Any] | None = None,
+    names: Mapping[Any, Any] | None = None,
     key: str = "walk",
     limit: int = 40,
 ) -> Walk:
@@ -92,15 +97,15 @@ def step_through(
 
     Args:
         root: The result.
-        names: What to call nodes, such as `{"x": x}`. What is no Value
-            is passed over, so `globals()` will do.
+        names: What to call nodes, such as `{"x": x}`. What is not a
+            node is passed over, so `globals()` will do.
         key: What the addresses of the steps begin with; two walks on
             one page need two.
         limit: How many nodes the picture may have.
 
     Raises:
         ValueError: The graph has more. No `grad` has changed.
-        TypeError: As `root.backward()`. No `grad` has changed.
+        TypeError: As `trace_backward`. No `grad` has changed.
         ImportError: The extra `prosegrad[draw]` is not installed.
     """
     order = topological_order(root)
@@ -108,26 +113,13 @@ def step_through(
         raise ValueError(
             f"step_through: {len(order)} nodes, at most {limit} fit"
         )
-    known = _known(order, names or {})
-    called = _called(order, known)
+    called = _called(order, names_of(order, names))
     ahead = _formed(order, called)
     render_svg("digraph {}")  # fails here, if it must, not half way
     back = trace_backward(root, {called[node]: node for node in order})
     edges = [(called[n], called[p]) for n in order for p in n._parents]
-    drawn = {name: node for node, name in known.items()}
-    svg = render_svg(draw_graph(root, drawn, limit))
+    svg = render_svg(draw_graph(root, names, limit))
     return Walk(ahead, back, edges, svg, key)
-
-
-def _known(
-    order: Sequence[Value], names: Mapping[str, Any]
-) -> dict[Value, str]:
-    wanted = {id(node) for node in order}
-    found: dict[Value, str] = {}
-    for name, node in names.items():
-        if id(node) in wanted:
-            found.setdefault(node, name)
-    return found
 
 
 def _called(
@@ -148,7 +140,7 @@ def _page(walk: Walk) -> str:
     root = walk.forward[-1].node
     rows = [*_forward_rows(walk), *_backward_rows(walk)]
     lines = [
-        f'<div class="pg-walk" id="{walk.key}">',
+        f'<div class="pg-walk" id="{html.escape(walk.key)}">',
         f'<div class="pg-walk__picture" role="img" '
         f'aria-label="The graph of {html.escape(root)}">',
         svg,
@@ -176,7 +168,7 @@ _HEAD = (
 def _row(
     key: str, i: int, about: Mapping[str, str], cells: Iterable[str]
 ) -> str:
-    step = f"{key}-step-{i}"
+    step = html.escape(f"{key}-step-{i}")
     marks = "".join(
         f' data-{name}="{value}"' for name, value in about.items()
     )
@@ -225,5 +217,6 @@ def _name(name: str) -> str:
 
 
 def _text(number: Number) -> str:
-    text = f"{number:.4g}" if isinstance(number, float) else str(number)
-    return html.escape(text)
+    if isinstance(number, float):
+        return f"{number:.4g}"
+    return html.escape(number_text(number))

@@ -6,14 +6,17 @@ a `Value`, and the rules of the engine write down the gradient.
 """
 
 import linecache
+import operator
 import sys
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any
 
+from prosegrad import elementary
 from prosegrad.elementary import Number, is_number
 from prosegrad.kinds import NAMES
 from prosegrad.operations import Trace
-from prosegrad.value import Value, where
+from prosegrad.value import Value, namespace, where
 
 
 class TracingError(TypeError):
@@ -46,7 +49,11 @@ class Symbol:
                 places.append(self.trace.constant(x))
             else:
                 return NotImplemented
-        return at(self.trace, self.trace.add(op, *places))
+        if self.trace.constants.keys() >= {*places}:
+            known = [self.trace.constants[i] for i in places]
+            place = self.trace.constant(computed(op, known))
+            return Symbol(self.trace, place)
+        return Symbol(self.trace, self.trace.add(op, *places))
 
     def _call(self, op: str, *operands: Number) -> Number:
         found = self._apply(op, *operands)
@@ -112,10 +119,15 @@ class Symbol:
         return self._apply("!=", self, other)
 
     def __and__(self, other: Any) -> Any:
+        if self.trace.raises and not self._is_condition():
+            return NotImplemented
         return self._apply("&", self, other)
 
     def __rand__(self, other: Any) -> Any:
-        return self._apply("&", other, self)
+        return self.__and__(other)
+
+    def _is_condition(self) -> bool:
+        return self.trace.types[self.place] not in (float, int)
 
     __hash__ = object.__hash__
 
@@ -151,13 +163,27 @@ class Symbol:
         one = self if isinstance(self, Symbol) else one
         return one._call("where", self, x, y)
 
-    def zeros_like(self) -> float:
-        """Return 0: a constant fits every shape."""
-        return 0.0
+    def zeros_like(self) -> Number:
+        """Return the zero of the same type."""
+        return self._number("zeros_like", 0)
 
-    def ones_like(self) -> int:
-        """Return 1: a constant fits every shape."""
-        return 1
+    @property
+    def first_gradient(self) -> Number:
+        """The zero that a gradient by this number begins with."""
+        is_float = self.trace.types[self.place] is float
+        return self.zeros_like() if is_float else 0
+
+    def ones_like(self) -> Number:
+        """Return the one of the same type."""
+        return self._number("ones_like", 1)
+
+    def _number(self, op: str, number: int) -> Number:
+        kind = self.trace.types[self.place]
+        if kind is bool:
+            raise TypeError("a truth value has no slope")
+        if kind in (None, Real):
+            return self._apply(op, self)
+        return Symbol(self.trace, self.trace.constant(kind(number)))
 
     def sigmoid(self) -> Number:
         """Return `1 / (1 + exp(-x))` for any x, without overflow."""
@@ -167,40 +193,80 @@ class Symbol:
     def softplus(self) -> Number:
         """Return `log(1 + exp(x))` for any x, without overflow."""
         z = self._apply("exp", -abs(self))
-        return self.maximum(0.0) + self._apply("log1p", z)
+        y = self.maximum(0.0) + self._apply("log1p", z)
+        is_known = self.trace.types[y.place] is float
+        return y if is_known else self._apply("float", y)
 
-    def __bool__(self) -> NoReturn:
+    def __bool__(self) -> bool:
+        return bool(self._known("decide by", _DECIDE))
+
+    def __float__(self) -> float:
+        return float(self._known("convert", _CONVERT))
+
+    def __int__(self) -> int:
+        return int(self._known("convert", _CONVERT))
+
+    def __index__(self) -> int:
+        return operator.index(self._known("count by", _COUNT))
+
+    def _known(self, purpose: str, cure: str) -> Any:
+        """Return the number if it is the same in each call."""
+        if self.place in self.trace.constants:
+            return self.trace.constants[self.place]
         raise TracingError(
-            f"{_where_asked()}: a trace has no numbers to decide by; "
-            "write where(condition, x, y), or x.maximum(y)"
+            f"{_where_asked(3)}: a trace has no numbers to {purpose}; "
+            f"{cure}"
         )
 
-    def __float__(self) -> NoReturn:
-        raise TracingError(
-            f"{_where_asked()}: a trace has no numbers to convert; "
-            "use the methods of the number, such as x.sin()"
-        )
 
-    __int__ = __float__
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "neg": operator.neg,
+    "abs": operator.abs,
+    "~": operator.invert,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+    "&": operator.and_,
+    "|": operator.or_,
+    "^": operator.xor,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+"""What an operation does; any other is a function of the numbers."""
 
-    def __index__(self) -> NoReturn:
-        raise TracingError(
-            f"{_where_asked()}: a trace has no numbers to count by; "
-            "fix the count outside, as in jit(lambda x: f(x, 3))"
-        )
 
-
-def at(trace: Trace, place: int) -> Number:
-    """Return the Symbol of a place, or its number if that is known."""
-    if place in trace.constants:
-        return trace.constants[place]
-    return Symbol(trace, place)
+def computed(op: str, numbers: Sequence[Number]) -> Number:
+    """Return what an operation makes of numbers that are known."""
+    if op == "**":
+        return elementary.power(*numbers)
+    if op in OPERATORS:
+        return OPERATORS[op](*numbers)
+    spaces = [namespace(x) for x in numbers]
+    of_arrays = (xp for xp in spaces if xp is not elementary)
+    return getattr(next(of_arrays, elementary), op)(*numbers)
 
 
 def place_of(trace: Trace, x: Number) -> int:
-    """Return the place of a result: a Symbol, or a known number."""
-    while isinstance(x, Value):
-        x = x.data
+    """Return the place of a result: a Symbol, or a known number.
+
+    Raises:
+        TracingError: It is a Symbol of another trace.
+        TypeError: It is a Value, and to take its number would lose
+            the derivative.
+    """
+    if isinstance(x, Value):
+        raise TypeError(
+            "the result depends on a Value that is no argument; its "
+            "derivative would be lost, so make it an argument"
+        )
     if not isinstance(x, Symbol):
         return trace.constant(x)
     if x.trace is not trace:
@@ -238,6 +304,10 @@ def _borrowed(name: str) -> Callable[..., Number]:
 
 for _name in ("relu", "leaky_relu", "silu", "gelu"):
     setattr(Symbol, _name, _borrowed(_name))
+
+_DECIDE = "write where(condition, x, y), or x.maximum(y)"
+_CONVERT = "use the methods of the number, such as x.sin()"
+_COUNT = "fix the count outside, as in jit(lambda x: f(x, 3))"
 
 
 def _where_asked(depth: int = 2) -> str:

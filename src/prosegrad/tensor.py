@@ -14,12 +14,13 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import wraps
 from itertools import accumulate
 from numbers import Number as PythonNumber
-from typing import Any, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
+from array_api_compat import is_torch_array
 
 from prosegrad import losses, value
 from prosegrad.arrays import (
@@ -30,10 +31,12 @@ from prosegrad.arrays import (
     axes_of,
     broadcast_shape,
     constant_like,
+    counting,
     is_array,
     is_kind,
     library,
     range_of,
+    require_order,
     shape_of,
     spread,
     squeezed,
@@ -107,6 +110,8 @@ class Tensor(Value):
             self._set_level(data)
         elif not _parents or type(data) is not np.ndarray:
             data = _as_array(data)
+        if _parents:
+            self._check_parents(_parents, _op)
         if _parents and not _recording.get():
             _parents, _op, _backward = (), "no_grad", None
         self.data = data
@@ -114,6 +119,15 @@ class Tensor(Value):
         self._parents = _parents
         self._op = _op
         self._backward = _backward
+
+    def _node(
+        self,
+        data: Array,
+        parents: tuple[Value, ...],
+        op: str,
+        backward: Callable[[Number], None],
+    ) -> Self:
+        return type(self)(data, parents, op, backward)
 
     def __repr__(self) -> str:
         return f"Tensor({self.data!r})"
@@ -190,6 +204,28 @@ class Tensor(Value):
         """Set `grad` to zero."""
         self.grad = 0
 
+    def conj(self) -> Tensor:
+        """Return the complex conjugates."""
+        y = library(self.data).conj(self.data)
+        return _node(self, y, "conj", lambda g: library(g).conj(g))
+
+    def real(self) -> Tensor:
+        """Return the real parts."""
+        y = library(self.data).real(self.data)
+        return _node(self, y, "real", lambda g: g)
+
+    def __abs__(self) -> Tensor:
+        x = self.data
+        if not is_kind(x, "complex floating"):
+            return Value.__abs__(self)
+        size = abs(x)
+
+        def back(grad: Array) -> Array:
+            nothing = _as_numbers(size == 0, size)
+            return grad / (size + nothing) * library(x).conj(x)
+
+        return _node(self, size, "abs", back)
+
     def __add__(self, other: Number) -> Tensor:
         return _elementwise(Value.__add__, self, other)
 
@@ -214,13 +250,11 @@ class Tensor(Value):
     def __rtruediv__(self, other: Number) -> Tensor:
         return _reflected(Value.__truediv__, other, self)
 
-    def __pow__(self, n: Number) -> Tensor:
-        if type(n) in (int, float):
-            return Value.__pow__(self, n)
-        return _elementwise(value._power, self, n)
+    def _paired(self, op: str, other: Number) -> tuple[Any, Any]:
+        return _matched(op, self, other)
 
-    def __rpow__(self, other: Number) -> Tensor:
-        return _reflected(value._power, other, self)
+    def __pow__(self, n: Number) -> Tensor:
+        return Value.__pow__(_counted(self), n)
 
     def maximum(self, other: Number) -> Tensor:
         """Return the larger; a tie gives each side half the slope."""
@@ -228,10 +262,12 @@ class Tensor(Value):
 
     def minimum(self, other: Number) -> Tensor:
         """Return the smaller; a tie gives each side half the slope."""
-        if not isinstance(other, (Value, PythonNumber)):
-            other = _as_array(other)
-        broadcast_shape("minimum", self.shape, shape_of(other))
-        return -(-self).maximum(-other)
+        return _elementwise(Value.minimum, self, other)
+
+    def leaky_relu(self, slope: float = 0.01) -> Tensor:
+        """Return x above 0, else `slope * x`; the slope at 0 too."""
+        require_order("leaky_relu", self.data)
+        return Value.leaky_relu(self, slope)
 
     @staticmethod
     def where(condition: Any, x: Number, y: Number) -> Any:
@@ -246,27 +282,19 @@ class Tensor(Value):
 
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the mean of the numbers along an axis, or of all."""
-        total = self.sum(axis, keepdims)
+        total = _single(self).sum(axis, keepdims)
         axes = axes_of(axis, self.ndim)
-        return total / math.prod(self.shape[i] for i in axes)
+        total = total / math.prod(self.shape[i] for i in axes)
+        mean: Tensor = _single(total, like=self)
+        return mean
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the largest; equal ones share the gradient."""
-        x, shape = self.data, self.shape
-        y = _reduced("max", x, axis, keepdims)
-
-        def back(grad: Array) -> Array:
-            winners = _as_numbers(x == spread(y, shape, axis), x)
-            count = library(winners).sum(
-                winners, axis=_axis(axis), keepdims=keepdims
-            )
-            return spread(grad / count, shape, axis) * winners
-
-        return _node(self, y, "max", back)
+        return _extreme("max", self, axis, keepdims)
 
     def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """Return the smallest; equal ones share the gradient."""
-        return -(-self).max(axis, keepdims)
+        return _extreme("min", self, axis, keepdims)
 
     def logsumexp(
         self, axis: Axis = None, keepdims: bool = False
@@ -275,8 +303,8 @@ class Tensor(Value):
 
         No `x` is too large or small. The slope is the softmax.
         """
-        x, xp, shape = self.data, library(self.data), self.shape
-        largest = _largest(x, axis)
+        x, shape = _floats("logsumexp", self.data), self.shape
+        xp, largest = library(x), _largest(x, axis)
         z = xp.exp(x - largest)
         total = xp.sum(z, axis=_axis(axis), keepdims=True)
         y = xp.log(total) + largest
@@ -285,6 +313,7 @@ class Tensor(Value):
             return spread(grad, shape, axis) * xp.exp(x - y)
 
         result = y if keepdims else squeezed(y, axis)
+        result = _single(result, like=self.data)
         return _node(self, result, "logsumexp", back)
 
     def softmax(self, axis: Axis = -1) -> Tensor:
@@ -293,7 +322,8 @@ class Tensor(Value):
         Args:
             axis: Along which the shares add up to one.
         """
-        x, xp, axis = self.data, library(self.data), _axis(axis)
+        x, axis = _floats("softmax", self.data), _axis(axis)
+        xp = library(x)
         z = xp.exp(x - _largest(x, axis))
         y = z / xp.sum(z, axis=axis, keepdims=True)
 
@@ -302,7 +332,8 @@ class Tensor(Value):
             total = library(part).sum(part, axis=axis, keepdims=True)
             return part - y * total
 
-        return _node(self, y, "softmax", back)
+        shares = _single(y, like=self.data)
+        return _node(self, shares, "softmax", back)
 
     def __matmul__(self, other: Number) -> Tensor:
         return matmul(self, other)
@@ -514,7 +545,7 @@ def _walk(order: list[Value], keep_graph: bool) -> None:
         if grad is None:
             node.grad = 0
         else:
-            if type(grad) is not np.ndarray:
+            if type(grad) is not np.ndarray or grad.dtype.kind != "f":
                 grad = _as_gradient(grad, node.data)
             node.grad = grad
             rule(grad)
@@ -524,12 +555,23 @@ def _walk(order: list[Value], keep_graph: bool) -> None:
 
 
 def _as_gradient(grad: Number, data: Number) -> Array:
-    """Return a gradient that is one number as an array, like data."""
+    """Return a gradient as an array of a type that suits the data."""
     array = _plain(data)
     if isinstance(grad, PythonNumber) and is_array(array):
-        grad = library(array).ones_like(array) * grad
-    number = isinstance(grad, (np.generic, PythonNumber))
-    return np.asarray(grad) if number else grad
+        grad = _widened(library(array).ones_like(array)) * grad
+    if isinstance(grad, (np.generic, PythonNumber)):
+        grad = np.asarray(grad)
+    complex_kind = "complex floating"
+    if is_kind(grad, complex_kind) and not is_kind(array, complex_kind):
+        return library(grad).real(grad)
+    return _widened(grad)
+
+
+def _widened(grad: Array) -> Array:
+    """Return whole numbers in a type that does not wrap."""
+    small = is_kind(grad, ("integral", "bool"))
+    small = small and not isinstance(grad, Value)
+    return counting(grad) if small else grad
 
 
 CONSTANT = "constant"
@@ -552,7 +594,8 @@ def _settled(leaf: Value, before: Number) -> Number:
 
 def _cast(grad: Array, data: Array) -> Array:
     """Return the gradient in the precision of the data."""
-    if all(is_kind(x, "real floating") for x in (grad, data)):
+    floating = ("real floating", "complex floating")
+    if is_kind(data, floating) and is_kind(grad, "numeric"):
         return library(data).astype(grad, data.dtype)
     return grad
 
@@ -597,7 +640,7 @@ def _constant(x: Tensor, number: Number) -> Tensor:
     """
     kind = type(x)
     made = kind.__new__(kind)
-    if type(number) not in _PLAIN:
+    if type(number) not in _PLAIN and type(number) is not type(x.data):
         number = _known_to(_plain(x), number)
     made.data, made.grad = number, 0
     made._parents, made._op, made._backward = (), CONSTANT, None
@@ -608,10 +651,25 @@ def _known_to(array: Array, number: Number) -> Array:
     """Return a number in a form that the library of an array knows."""
     if isinstance(number, np.generic) and library(array) is not NUMPY:
         return number.item()
-    return _as_array(number)
+    number = _as_array(number)
+    if is_torch_array(array) and type(number) is np.ndarray:
+        place = array.device
+        return library(array).asarray(number.copy(), device=place)
+    _require_one_library(array, number)
+    return number
 
 
-_PLAIN = (int, float, complex, bool, np.ndarray)
+def _require_one_library(x: Array, y: Array) -> None:
+    """Raise a TypeError if only one of two arrays is PyTorch's."""
+    arrays = shape_of(x) != () and shape_of(y) != ()
+    if arrays and is_torch_array(x) != is_torch_array(y):
+        raise TypeError(
+            f"a Tensor of {type(_plain(x))} meets one of "
+            f"{type(_plain(y))}; make both of one library"
+        )
+
+
+_PLAIN = (int, float, complex, bool)
 
 
 def _joined(y: Value) -> Tensor:
@@ -632,8 +690,11 @@ def _matched(
     """Return two Tensors of one level, and in effect of one shape."""
     if not isinstance(y, Value):
         y = _constant(x, y)
-    elif type(y) is not type(x):
-        x, y = lift(x, y if isinstance(y, Tensor) else _joined(y))
+    else:
+        if type(y) is not type(x):
+            x, y = lift(x, y if isinstance(y, Tensor) else _joined(y))
+        if type(x.data) is not type(y.data):
+            _require_one_library(_plain(x), _plain(y))
     a, b = shape_of(x.data), shape_of(y.data)
     if a == b:
         return x, y
@@ -661,11 +722,42 @@ def _reflected(
     return result
 
 
+def _counted(x: Tensor) -> Tensor:
+    """Return whole numbers in the type that their library counts in."""
+    y = x.data
+    if isinstance(y, Value) or not is_kind(y, "integral"):
+        return x
+    wide = counting(y)
+    return x if wide is y else _node(x, wide, "astype", lambda g: g)
+
+
+def _of_floats(rule: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a rule that turns whole numbers into floats first."""
+
+    @wraps(rule)
+    def method(self: Tensor) -> Any:
+        x = self.data
+        if type(x) is not np.ndarray or x.dtype.kind != "f":
+            if is_kind(x, ("integral", "bool")):
+                self = self * 1.0
+        return rule(self)
+
+    return method
+
+
+CURVES = ["exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan"]
+CURVES += ["asin", "acos", "atan", "sinh", "cosh", "tanh", "sigmoid"]
+CURVES += ["softplus", "gelu"]
+for _name in CURVES:
+    setattr(Tensor, _name, _of_floats(getattr(Value, _name)))
+
+
 def where(condition: Any, x: Number, y: Number) -> Any:
     """Return `x` where the condition holds, else `y`.
 
     Args:
-        condition: A bool, or an array of them.
+        condition: A bool, or an array, a list or a Tensor of them.
+            Numbers hold if they are not 0.
         x: A Tensor, an array or a number.
         y: A Tensor, an array or a number.
 
@@ -678,6 +770,7 @@ def where(condition: Any, x: Number, y: Number) -> Any:
         y, x = _matched("where", y, x)
     else:
         return value.where(condition, x, y)
+    condition = _truths(x, condition)
     shapes = [shape_of(v) for v in (condition, x, y)]
     shape = broadcast_shape("where", *shapes)
     if isinstance(condition, bool):
@@ -689,6 +782,14 @@ def where(condition: Any, x: Number, y: Number) -> Any:
         for v, own in zip((x, y), shapes[1:])
     )
     return Value.where(condition, x, y)
+
+
+def _truths(x: Tensor, condition: Any) -> Any:
+    """Return a condition as a bool, or as an array beside `x`."""
+    if isinstance(condition, (bool, np.bool_)):
+        return bool(condition)
+    truths = _known_to(_plain(x), array_of(condition))
+    return truths if is_kind(truths, "bool") else truths != 0
 
 
 def _node(
@@ -730,9 +831,49 @@ def _reduced(name: str, x: Array, axis: Axis, keepdims: bool) -> Array:
         ) from None
 
 
+def _single(x: Any, like: Any = None) -> Any:
+    """Return half precision as single precision, or it back again.
+
+    Args:
+        x: A Tensor or an array.
+        like: What was in half precision, for the way back.
+    """
+    dtype = (x if like is None else like).dtype
+    if "float16" not in str(dtype):
+        return x
+    if like is None:
+        dtype = library(_plain(x)).float32
+    return _in_type(x, dtype)
+
+
+def _in_type(x: Any, dtype: Any) -> Any:
+    """Return an array of floats, or a Tensor, in another precision."""
+    if not isinstance(x, Tensor):
+        return library(x).astype(x, dtype)
+    own, y = x.dtype, _in_type(x.data, dtype)
+    return _node(x, y, "astype", lambda g: _in_type(g, own))
+
+
 def _as_numbers(condition: Array, x: Array) -> Array:
     """Return 1 where a condition holds and else 0, of the type of x."""
     return library(condition).astype(condition, _plain(x).dtype)
+
+
+def _extreme(
+    name: str, self: Tensor, axis: Axis, keepdims: bool
+) -> Tensor:
+    x, shape = self.data, self.shape
+    require_order(name, x)
+    y = _reduced(name, x, axis, keepdims)
+
+    def back(grad: Array) -> Array:
+        winners = _as_numbers(x == spread(y, shape, axis), x)
+        count = library(winners).sum(
+            winners, axis=_axis(axis), keepdims=keepdims
+        )
+        return spread(grad / count, shape, axis) * winners
+
+    return _node(self, y, name, back)
 
 
 def _largest(x: Array, axis: Axis) -> Array:
@@ -746,8 +887,15 @@ def _largest(x: Array, axis: Axis) -> Array:
     return xp.where(xp.isfinite(found), found, xp.zeros_like(found))
 
 
+def _floats(name: str, x: Any) -> Any:
+    """Return real numbers in a type in which they can be shifted."""
+    require_order(name, x)
+    return x * 1.0 if is_kind(x, ("integral", "bool")) else _single(x)
+
+
 def _mean_square(predictions: Tensor, targets: Any) -> Tensor:
-    targets = array_of(targets)
+    if not isinstance(targets, Value):
+        targets = array_of(targets)
     if predictions.shape != shape_of(targets):
         raise ValueError(
             f"mean_squared_error: predictions of shape "
@@ -755,16 +903,19 @@ def _mean_square(predictions: Tensor, targets: Any) -> Tensor:
         )
     if 0 in predictions.shape:
         raise ValueError("mean_squared_error: no predictions")
-    errors: Tensor = predictions - targets
-    return (errors**2).mean()
+    number = predictions * 1.0
+    whole = is_kind(predictions, ("integral", "bool"))
+    errors = (number if whole else _single(predictions)) - targets
+    mean: Tensor = _single((errors**2).mean(), like=predictions)
+    return mean
 
 
 losses.mean_squared_error.register(Tensor, _mean_square)
 
 
-def _classes(targets: Any, shape: Shape) -> Array:
+def _classes(targets: Any, logits: Tensor) -> Array:
     """Return the right class of each row, one row after another."""
-    classes = array_of(targets)
+    classes, shape = array_of(targets), logits.shape
     own = shape_of(classes)
     if own != shape[:-1] or not shape:
         raise ValueError(
@@ -779,7 +930,9 @@ def _classes(targets: Any, shape: Shape) -> Array:
             f"of dtype {classes.dtype}"
         )
     _check_classes(classes, shape[-1])
-    return library(classes).reshape(classes, (-1,))
+    if type(_plain(logits)) is np.ndarray and is_torch_array(classes):
+        classes = np.asarray(classes)
+    return counting(library(classes).reshape(classes, (-1,)))
 
 
 def _check_classes(classes: Array, count: int) -> None:
@@ -792,10 +945,11 @@ def _check_classes(classes: Array, count: int) -> None:
 
 
 def _cross_entropy(logits: Tensor, targets: Any) -> Tensor:
-    classes = _classes(targets, logits.shape)
+    classes = _classes(targets, logits)
     if logits.ndim != 2:
         logits = logits.reshape(-1, logits.shape[-1])
-    x, xp, count = logits.data, library(logits.data), len(classes)
+    x = _floats("cross_entropy", logits.data)
+    xp, count = library(x), len(classes)
     z = x - _constant_max(x)
     e = xp.exp(z)
     total = xp.sum(e, axis=-1, keepdims=True)
@@ -805,9 +959,9 @@ def _cross_entropy(logits: Tensor, targets: Any) -> Tensor:
     def back(grad: Array) -> Array:
         right = classes[:, None] == _numbered(x.shape[-1], classes)
         wrong = e / total - constant_like(right, _plain(x))
-        return wrong * (grad / count)
+        return wrong * grad / count
 
-    y = library(x).sum(surprise) / count
+    y = _single(xp.sum(surprise) / count, like=logits.data)
     return _node(logits, y, "cross_entropy", back)
 
 
@@ -820,14 +974,27 @@ def _constant_max(x: Array) -> Array:
 losses.cross_entropy.register(Tensor, _cross_entropy)
 
 
-@cache
-def _counted(count: int) -> Any:
-    return np.arange(count)
-
-
 def _numbered(count: int, like: Array) -> Array:
     """Return 0, 1, 2 … in the library of an array."""
-    return constant_like(_counted(count), like)
+    return constant_like(np.arange(count), like)
+
+
+def _hinge(scores: Tensor, labels: Any) -> Tensor:
+    signs = array_of(labels)
+    if scores.shape != shape_of(signs) or 0 in scores.shape:
+        raise ValueError(
+            f"hinge: scores of shape {scores.shape}, labels of "
+            f"{shape_of(signs)}"
+        )
+    if not bool(library(signs).all((signs == 1) | (signs == -1))):
+        raise ValueError("hinge: a label is not -1 or 1")
+    gaps: Tensor = 1 - _known_to(_plain(scores), signs) * scores
+    return gaps.relu().mean()
+
+
+losses.hinge.register(Tensor, _hinge)
+losses.softmax.register(Tensor, Tensor.softmax)
+losses.log_sum_exp.register(Tensor, lambda x: x.logsumexp(axis=-1))
 
 
 def _kind_of(*operands: Number) -> type[Tensor]:
@@ -843,6 +1010,20 @@ def _inside(kind: type[Tensor], x: Number) -> Array:
     if isinstance(x, Value):
         raise TypeError(f"matmul: {x!r} is one number, not an array")
     return _as_array(x)
+
+
+def _together(
+    kind: type[Tensor], x: Number, y: Number
+) -> tuple[Array, Array]:
+    """Return the arrays of two operands, of one library."""
+    a, b = _inside(kind, x), _inside(kind, y)
+    if not isinstance(x, Value):
+        a = _known_to(_plain(b), a)
+    elif not isinstance(y, Value):
+        b = _known_to(_plain(a), b)
+    else:
+        _require_one_library(_plain(a), _plain(b))
+    return a, b
 
 
 def _check_product(a: Shape, b: Shape) -> None:
@@ -889,7 +1070,7 @@ def matmul(x: Number, y: Number) -> Tensor:
         ValueError: The shapes do not fit.
     """
     kind = _kind_of(x, y)
-    a, b = _inside(kind, x), _inside(kind, y)
+    a, b = _together(kind, x, y)
     if len(a.shape) < 2 or len(b.shape) < 2:
         return _with_a_vector(kind, x, y)
     _check_product(a.shape, b.shape)
@@ -988,7 +1169,9 @@ def _key(key: Any) -> Any:
         return tuple(_key(part) for part in key)
     if isinstance(key, list):
         return np.asarray(key, dtype=int if not key else None)
-    return _plain(key)
+    key = _plain(key)
+    whole = is_array(key) and is_kind(key, "integral")
+    return counting(key) if whole else key
 
 
 def _same_but(axis: int, shapes: list[Shape]) -> int:
@@ -1034,6 +1217,8 @@ def concat(tensors: Sequence[Number], axis: int = 0) -> Tensor:
             x.grad += grad[(*before, slice(start, end))]
 
     arrays = _raised([x.data for x in parts])
+    for x in arrays[1:]:
+        _require_one_library(_plain(arrays[0]), _plain(x))
     traced = (x for x in arrays if hasattr(x, "example"))
     y = library(next(traced, arrays[0])).concat(arrays, axis=axis)
     return kind(y, tuple(parts), "concat", _backward)

@@ -1,13 +1,13 @@
 """Backward, one step at a time."""
 
-import inspect
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from types import CodeType
+from typing import Any
 
+from prosegrad.drawing import names_of
 from prosegrad.elementary import Number
-from prosegrad.value import Value, topological_order
+from prosegrad.value import Value, namespace, topological_order
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,6 @@ class Step:
         local: The derivative of the node with respect to the operand.
         contribution: The share, `incoming` times `local`.
         total: The gradient of the operand after this step.
-        code: The line of the rule that adds the share; empty if the
-            source of the rule is not at hand.
     """
 
     node: str
@@ -33,7 +31,19 @@ class Step:
     local: Number
     contribution: Number
     total: Number
-    code: str = ""
+
+    @property
+    def code(self) -> str:
+        """The step in Python, with its numbers."""
+        factors = map(number_text, (self.incoming, self.local))
+        return f"{self.parent}.grad += {' * '.join(factors)}"
+
+
+def number_text(x: Number) -> str:
+    """Return a number in a few characters."""
+    if isinstance(x, Value):
+        return f"({number_text(x.data)})"
+    return f"{x:g}" if isinstance(x, float) else str(x)
 
 
 def _shares(
@@ -49,28 +59,8 @@ def _shares(
     return shares
 
 
-def _code(rule: Callable[[Number], None], parent: Value) -> str:
-    held = inspect.getclosurevars(rule).nonlocals
-    names = [name for name, value in held.items() if value is parent]
-    lines = _grad_lines(rule.__code__)
-    for line in lines:
-        if any(line.startswith(f"{name}.grad") for name in names):
-            return line
-    return lines[0] if lines else ""
-
-
-@cache
-def _grad_lines(code: CodeType) -> list[str]:
-    try:
-        source = inspect.getsource(code)
-    except OSError:
-        return []
-    lines = [line.strip() for line in source.splitlines()]
-    return [line for line in lines if ".grad" in line]
-
-
 def trace_backward(
-    root: Value, names: Mapping[str, Value] | None = None
+    root: Value, names: Mapping[Any, Any] | None = None
 ) -> list[Step]:
     """Do what `root.backward()` does and return every step of it.
 
@@ -80,16 +70,41 @@ def trace_backward(
 
     Args:
         root: The result.
-        names: What to call nodes, such as `{"x": x}`.
+        names: What to call nodes, such as `{"x": x}`. What is not a
+            node is passed over, so `globals()` will do.
 
     Raises:
-        TypeError: As `root.backward()`. No `grad` has changed.
+        TypeError: As `root.backward()`, or a node holds an array.
+        Exception: What a rule raises. No `grad` has changed.
     """
     order = topological_order(root)
+    _require_numbers(order)
     called = {node: f"n{i}" for i, node in enumerate(order)}
-    called |= {node: name for name, node in (names or {}).items()}
+    called |= names_of(order, names)
     before = {node: node.grad for node in order}
-    root.backward()
+    try:
+        root.backward()
+        return _steps(order, before, called)
+    except BaseException:
+        for node, grad in before.items():
+            node.grad = grad
+        raise
+
+
+def _require_numbers(order: Sequence[Value]) -> None:
+    for node in order:
+        if getattr(node.data, "shape", ()) != ():
+            raise TypeError(
+                f"a step is about single numbers, and {node!r} holds "
+                "an array"
+            )
+
+
+def _steps(
+    order: Sequence[Value],
+    before: Mapping[Value, Number],
+    called: Mapping[Value, str],
+) -> list[Step]:
     arrived = {node: node.grad for node in order}
     for node in order[:-1]:
         node.zero_grad()
@@ -107,7 +122,8 @@ def _walk(
     rule = node._backward
     if rule is None:
         return []
-    local = _shares(node, rule, type(node.data)(1))
+    one = namespace(node.data).ones_like(node.data)
+    local = _shares(node, rule, one)
     share = _shares(node, rule, grad)
     rule(grad)
     name, op = called[node], node._op
@@ -120,7 +136,6 @@ def _walk(
             local=local[p],
             contribution=share[p],
             total=p.grad,
-            code=_code(rule, p),
         )
         for p in local
     ]
@@ -129,18 +144,23 @@ def _walk(
 def trace_table(steps: Sequence[Step]) -> str:
     """Return the steps as a Markdown table, one row a step."""
     rows = [
-        f"| {i} | `{s.node}` | `{s.op}` | {_text(s.incoming)} | "
-        f"`{s.parent}` | {_text(s.local)} | {_text(s.contribution)} | "
-        f"{_text(s.total)} |"
+        f"| {i} | {_cell(s.node)} | {_cell(s.op)} | "
+        f"{number_text(s.incoming)} | {_cell(s.parent)} | "
+        f"{number_text(s.local)} | {number_text(s.contribution)} | "
+        f"{number_text(s.total)} |"
         for i, s in enumerate(steps, start=1)
     ]
     return "\n".join([_TABLE_HEAD, *rows])
 
 
+def _cell(name: str) -> str:
+    if not set(name) & set("`|<>&\n"):
+        return f"`{name}`"
+    text = html.escape(" ".join(name.split()))
+    text = text.replace("|", "&#124;").replace("`", "&#96;")
+    return f"<code>{text}</code>"
+
+
 _TABLE_HEAD = """\
 | Step | Node | Rule | Arrives | Parent | Local | Adds | Total |
 | ---: | :--- | :--: | ---: | :--- | ---: | ---: | ---: |"""
-
-
-def _text(number: Number) -> str:
-    return f"{number:g}" if isinstance(number, float) else str(number)

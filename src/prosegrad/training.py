@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from prosegrad.memory import collector_paused
 from prosegrad.optim import Optimiser, clip_gradients
-from prosegrad.value import Value
+from prosegrad.value import Value, namespace
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ def batches(
     """Yield the examples in batches of `size`, each example once.
 
     Args:
-        inputs: n inputs.
+        inputs: n inputs; of arrays and pandas' tables, the rows.
         targets: n targets.
         size: Examples a batch; the last batch may be smaller. None
             means all in one.
@@ -30,6 +30,7 @@ def batches(
     Raises:
         ValueError: The lengths differ or are 0, or `size` is below 1.
     """
+    inputs, targets = by_position(inputs), by_position(targets)
     n = len(inputs)
     if n != len(targets):
         raise ValueError(f"{n} inputs, {len(targets)} targets")
@@ -44,6 +45,11 @@ def batches(
     for start in range(0, n, size):
         chosen = order[start : start + size]
         yield [inputs[i] for i in chosen], [targets[i] for i in chosen]
+
+
+def by_position(x: Any) -> Any:
+    """Return a table of pandas or polars as its array, else `x`."""
+    return x.to_numpy() if hasattr(x, "to_numpy") else x
 
 
 def progress(items: Iterable[T], label: str = "") -> Iterable[T]:
@@ -98,7 +104,7 @@ def train_epoch(
             if schedule is not None:
                 optimiser.learning_rate = schedule(optimiser.steps)
             optimiser.step()
-            total += float(value) * len(batch[0])
+            total += float(value.data) * len(batch[0])
             count += len(batch[0])
     if not count:
         raise ValueError("train_epoch: there are no batches")
@@ -120,8 +126,10 @@ def fit(
     Each batch is measured before the step that it causes.
 
     Args:
-        model: Takes one input and returns its prediction.
-        inputs: n inputs.
+        model: Takes one input and returns its prediction. If its
+            parameters are arrays, it takes a batch of inputs as an
+            array like them, and returns a row for each.
+        inputs: n inputs; of arrays and pandas' tables, the rows.
         targets: n targets.
         loss: Takes predictions and targets, returns their mean loss.
         optimiser: Moves the parameters of `model`.
@@ -130,15 +138,41 @@ def fit(
         rng: If given, it shuffles the examples anew every epoch.
 
     Raises:
-        ValueError: The lengths differ, there are no examples, or
-            `batch_size` is below 1.
+        ValueError: The lengths differ, there are no examples,
+            `batch_size` is below 1, or a model of arrays does not
+            return a row for each example.
     """
+    data = optimiser.parameters[0].data
 
     def of_batch(xs: list[Any], ys: list[Any]) -> Value:
-        return loss([model(x) for x in xs], ys)
+        if not getattr(data, "shape", ()):
+            return loss([model(x) for x in xs], ys)
+        rows = _stacked(ys, data)
+        return loss(_rows(model(_stacked(xs, data)), rows), rows)
 
     history = []
     for _ in progress(range(epochs), "training"):
         loader = batches(inputs, targets, batch_size, rng)
         history.append(train_epoch(of_batch, loader, optimiser))
     return history
+
+
+def _stacked(rows: list[Any], data: Any) -> Any:
+    """Return one array of all rows, of the kind of a parameter."""
+    xp, where = namespace(data), getattr(data, "device", None)
+    parts = [xp.asarray(row, device=where) for row in rows]
+    stack = xp.stack(parts)
+    is_real = xp.isdtype(stack.dtype, "real floating")
+    return xp.astype(stack, data.dtype) if is_real else stack
+
+
+def _rows(predictions: Any, targets: Any) -> Any:
+    """Return a row for each target; a column is bare numbers."""
+    shape, n = tuple(predictions.shape), targets.shape[0]
+    if shape[:1] != (n,):
+        raise ValueError(
+            f"fit: the model has returned an array of shape {shape} "
+            f"for {n} examples, and not a row for each"
+        )
+    is_column = shape == (n, 1) and targets.shape == (n,)
+    return predictions[:, 0] if is_column else predictions

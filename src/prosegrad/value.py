@@ -11,6 +11,7 @@ The idea and the names come from Andrej Karpathy's micrograd.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, singledispatch
 from numbers import Number as PythonNumber
@@ -43,6 +44,7 @@ class Value:
     """
 
     __slots__ = ("data", "grad", "_parents", "_op", "_backward")
+    _level: ClassVar[int] = 0  # which derivative it belongs to
 
     def __init__(
         self,
@@ -56,6 +58,8 @@ class Value:
         else:
             self._check(data)
             self.grad = 0
+        if _parents:
+            self._check_parents(_parents, _op)
         self.data = data
         self._parents = _parents
         self._op = _op
@@ -70,8 +74,33 @@ class Value:
                 f"array …), not {data!r} of type {type(data).__name__}"
             )
 
+    def _check_parents(
+        self, parents: tuple[Value, ...], op: str
+    ) -> None:
+        if any(parent._level > self._level for parent in parents):
+            raise TypeError(
+                f"{op}: a Value made of numbers that are being "
+                "differentiated would lose their derivative; write "
+                "type(x)(…) for Value(…), or use custom_vjp"
+            )
+
     def __repr__(self) -> str:
         return f"Value(data={self.data!r}, grad={self.grad!r})"
+
+    def _node(
+        self,
+        data: Number,
+        parents: tuple[Value, ...],
+        op: str,
+        backward: Callable[[Number], None],
+    ) -> Self:
+        node = object.__new__(type(self))
+        node.data = data
+        node.grad = 0.0 if type(data) is float else 0
+        node._parents = parents
+        node._op = op
+        node._backward = backward
+        return node
 
     def __add__(self, other: Number) -> Self:
         if type(other) is not type(self):
@@ -82,7 +111,7 @@ class Value:
             other.grad += grad
 
         data = self.data + other.data
-        return type(self)(data, (self, other), "+", _backward)
+        return self._node(data, (self, other), "+", _backward)
 
     def __radd__(self, other: Number) -> Self:
         return type(self)(other).__add__(self)
@@ -96,7 +125,7 @@ class Value:
             self.grad += grad * y
             other.grad += grad * x
 
-        return type(self)(x * y, (self, other), "*", _backward)
+        return self._node(x * y, (self, other), "*", _backward)
 
     def __rmul__(self, other: Number) -> Self:
         return type(self)(other).__mul__(self)
@@ -148,7 +177,7 @@ class Value:
         def _backward(grad: Number) -> None:
             self.grad -= grad
 
-        return type(self)(-self.data, (self,), "neg", _backward)
+        return self._node(-self.data, (self,), "neg", _backward)
 
     def __pos__(self) -> Self:
         return self
@@ -162,7 +191,7 @@ class Value:
             other.grad -= grad
 
         data = self.data - other.data
-        return type(self)(data, (self, other), "-", _backward)
+        return self._node(data, (self, other), "-", _backward)
 
     def __rsub__(self, other: Number) -> Self:
         return type(self)(other).__sub__(self)
@@ -177,26 +206,21 @@ class Value:
             self.grad += grad / y
             other.grad -= grad * z / y
 
-        return type(self)(z, (self, other), "/", _backward)
+        return self._node(z, (self, other), "/", _backward)
 
     def __rtruediv__(self, other: Number) -> Self:
         return type(self)(other).__truediv__(self)
 
     def __pow__(self, n: Number) -> Self:
-        if isinstance(n, Value):
-            result: Self = _power(self, n)
-            return result
-        x = self.data
-        y = elementary.power(x, n)
-
-        def _backward(grad: Number) -> None:
-            self.grad += grad * _base_slope(x, n, y)
-
-        return type(self)(y, (self,), f"**{n}", _backward)
+        result: Self = _power(self, n)
+        return result
 
     def __rpow__(self, other: Number) -> Self:
-        result: Self = _power(type(self)(other), self)
+        result: Self = _power(other, self)
         return result
+
+    def _paired(self, op: str, other: Number) -> tuple[Any, Any]:
+        return lift(self, other)
 
     def __abs__(self) -> Self:
         x = self.data
@@ -204,7 +228,7 @@ class Value:
         def _backward(grad: Number) -> None:
             self.grad += grad * namespace(x).sign(x)
 
-        return type(self)(abs(x), (self,), "abs", _backward)
+        return self._node(abs(x), (self,), "abs", _backward)
 
     def __eq__(self, other: object) -> Any:
         return self.data == _data(other)
@@ -227,10 +251,10 @@ class Value:
     __hash__ = object.__hash__
 
     def __float__(self) -> float:
-        return float(self.data)
+        return float(self._plain("float"))
 
     def __int__(self) -> int:
-        return int(self.data)
+        return int(self._plain("int"))
 
     def __bool__(self) -> bool:
         return bool(self.data)
@@ -238,13 +262,29 @@ class Value:
     def __format__(self, spec: str) -> str:
         return format(self.data, spec) if spec else repr(self)
 
+    def _plain(self, convert: str) -> Number:
+        """Return the number where no derivative is lost by it."""
+        if not self._is_constant():
+            message = (
+                f"{convert}(x) makes a constant of a number that is "
+                "being differentiated; write x.exp() for math.exp(x), "
+                f"or, on purpose, {convert}(x.detach())"
+            )
+            if self._level >= self._FIRST_LEVEL:
+                raise TypeError(message)
+            warnings.warn(message, stacklevel=3)
+        return self.data
+
+    def _is_constant(self) -> bool:
+        return not self._parents and self._op != "input"
+
     def _unary(
         self, op: str, y: Number, slope: Callable[[], Number]
     ) -> Self:
         def _backward(grad: Number) -> None:
             self.grad += grad * slope()
 
-        return type(self)(y, (self,), op, _backward)
+        return self._node(y, (self,), op, _backward)
 
     def exp(self) -> Self:
         """Return e to the power of this Value; the slope is itself."""
@@ -269,7 +309,7 @@ class Value:
     def sqrt(self) -> Self:
         """Return the square root; its slope at 0 is infinite."""
         y = namespace(self.data).sqrt(self.data)
-        return self._unary("sqrt", y, lambda: _reciprocal(2 * y))
+        return self._unary("sqrt", y, lambda: _reciprocal(y, 2))
 
     def sin(self) -> Self:
         """Return the sine; the slope is the cosine."""
@@ -326,7 +366,8 @@ class Value:
     @staticmethod
     def where(condition: Any, x: Number, y: Number) -> Any:
         """Return `x` where the condition holds, else `y`."""
-        if isinstance(condition, bool):
+        condition = _condition(condition)
+        if elementary.is_truth_value(condition):
             return x if condition else y
         if isinstance(x, Value):
             return _where(condition, *lift(x, y))
@@ -336,8 +377,6 @@ class Value:
 
     def __array_namespace__(self, *, api_version: Any = None) -> Any:
         return type(self)
-
-    __array_ufunc__ = None
 
     def tanh(self) -> Self:
         """Return the hyperbolic tangent, between -1 and 1."""
@@ -368,8 +407,11 @@ class Value:
             nothing = namespace(grad).zeros_like(grad)
             self.grad += xp.where(x <= 0, nothing, grad)
 
-        y = xp.maximum(x, xp.zeros_like(x))
-        return type(self)(y, (self,), "relu", _backward)
+        if isinstance(x, Value):
+            y = x.relu()
+        else:
+            y = xp.maximum(x, xp.zeros_like(x))
+        return self._node(y, (self,), "relu", _backward)
 
     def leaky_relu(self, slope: float = 0.01) -> Self:
         """Return x above 0, else `slope * x`; the slope at 0 too."""
@@ -378,8 +420,11 @@ class Value:
         def _backward(grad: Number) -> None:
             self.grad += xp.where(x > 0, grad, grad * slope)
 
-        y = xp.where(x > 0, x, slope * x)
-        return type(self)(y, (self,), "leaky_relu", _backward)
+        try:
+            y = xp.where(x > 0, x, slope * x)
+        except TypeError as error:
+            raise _refusal(error, "leaky_relu", x, slope) from None
+        return self._node(y, (self,), "leaky_relu", _backward)
 
     def maximum(self, other: Number) -> Self:
         """Return the larger; a tie gives each side half the slope."""
@@ -394,12 +439,24 @@ class Value:
             self.grad += _share(x < y, x == y, grad)
             other.grad += _share(x > y, x == y, grad)
 
-        largest = _larger(x, y)
-        return type(self)(largest, (self, other), "max", _backward)
+        largest = _extreme("maximum", x, y)
+        return self._node(largest, (self, other), "max", _backward)
 
     def minimum(self, other: Number) -> Self:
         """Return the smaller; a tie gives each side half the slope."""
-        return -(-self).maximum(-other)
+        if type(other) is not type(self):
+            if _is_of_subclass(other, self):
+                smaller: Self = other.minimum(self)
+                return smaller
+            self, other = lift(self, other)
+        x, y = self.data, other.data
+
+        def _backward(grad: Number) -> None:
+            self.grad += _share(x > y, x == y, grad)
+            other.grad += _share(x < y, x == y, grad)
+
+        smallest = _extreme("minimum", x, y)
+        return self._node(smallest, (self, other), "min", _backward)
 
     def silu(self) -> Self:
         """Return `x * sigmoid(x)` (Elfwing et al. 2017)."""
@@ -409,15 +466,19 @@ class Value:
         """Return GELU in its tanh form (Hendrycks & Gimpel 2016)."""
         x, xp = self.data, namespace(self.data)
         c = math.sqrt(8 / math.pi)
-        near = xp.minimum(xp.maximum(x, -40.0), 40.0)
-        v = c * (near + 0.044715 * near * near * near)
+        try:
+            near = xp.minimum(xp.maximum(x, -40.0), 40.0)
+            v = c * (near + 0.044715 * near * near * near)
+        except TypeError as error:
+            raise _refusal(error, "gelu", x) from None
         s = xp.sigmoid(v)
+        y = x.gelu() if isinstance(x, Value) else x * s
 
         def slope() -> Number:
             inner = c * (1 + 3 * 0.044715 * near * near)
-            return s * (1 + x * xp.sigmoid(-v) * inner)
+            return s + y * xp.sigmoid(-v) * inner
 
-        return self._unary("gelu", x * s, slope)
+        return self._unary("gelu", y, slope)
 
     def __reduce__(self) -> Any:
         if self._parents:
@@ -425,10 +486,15 @@ class Value:
                 "a result cannot be copied or pickled: its rule is "
                 "the original's; copy its leaves, or detach it first"
             )
+        if not self._is_constant():
+            raise TypeError(
+                "a number that is being differentiated cannot be "
+                "copied: the copy would be a constant"
+            )
         kind = Value if self._level else type(self)
         return kind, (self.data,), (None, {"grad": self.grad})
 
-    _level: ClassVar[int] = 0
+    _FIRST_LEVEL: ClassVar[int] = 10  # below: boxes nested by hand
 
     def _set_level(self, data: Value) -> None:
         if data._level >= self._level:
@@ -445,6 +511,43 @@ class Value:
         """
         parts = {"__slots__": (), "_level": level}
         return type(cls.__name__, (cls,), parts)
+
+    _of_numpy: ClassVar[dict[str, str]] = {
+        "absolute": "__abs__",
+        "add": "__add__ __radd__",
+        "arccos": "acos",
+        "arcsin": "asin",
+        "arctan": "atan",
+        "divide": "__truediv__ __rtruediv__",
+        "equal": "__eq__",
+        "greater": "__gt__ __lt__",
+        "greater_equal": "__ge__ __le__",
+        "less": "__lt__ __gt__",
+        "less_equal": "__le__ __ge__",
+        "matmul": "__matmul__ __rmatmul__",
+        "multiply": "__mul__ __rmul__",
+        "negative": "__neg__",
+        "not_equal": "__ne__",
+        "positive": "__pos__",
+        "power": "__pow__ __rpow__",
+        "subtract": "__sub__ __rsub__",
+    }
+
+    def __array_ufunc__(
+        self, function: Any, call: str, *operands: Any, **options: Any
+    ) -> Any:
+        """Answer a function of NumPy by the method of its name."""
+        name = function.__name__
+        names = Value._of_numpy.get(name, name).split()
+        first = operands[0] is self
+        method = getattr(self, names[0 if first else -1], None)
+        if method is None or call != "__call__" or options:
+            options_text = ", ".join([call.strip("_"), *options])
+            raise TypeError(
+                f"numpy.{name} ({options_text}): a "
+                f"{type(self).__name__} has no such function"
+            )
+        return method(*(operands[1:] if first else operands[:1]))
 
 
 def lift(x: Value, y: Number) -> tuple[Any, Any]:
@@ -517,65 +620,169 @@ def find_namespace(x: Number) -> Any:
     return own()
 
 
-def _base_slope(x: Number, n: Number, y: Number) -> Number:
-    if (n == 0) is True:
-        return 0
-    # Below 1/2, n - 1 rounds, and the power would amplify that.
-    rounds = n < 0.5
-    if rounds is not False:
-        rounds = rounds & (abs(x) < math.inf)
-    if not isinstance(rounds, bool):
-        rounds = rounds & (x != 0)
-    try:
-        slope = _choose(
-            rounds, lambda: n * y / x, lambda: n * x ** (n - 1)
-        )
-    except ZeroDivisionError:
-        slope = math.inf
-    return namespace(n).where(n == 0, 0, slope)
+def _factors(n: Number, i: int, k: int) -> list[Number]:
+    """Return the polynomial in log x, its highest power first."""
+    if not k:
+        return [math.prod([n - m for m in range(1, i)], start=n)]
+    factors = [n, 1] if i else [1]
+    for m in range(1, i):
+        pairs = zip(factors[1:], factors)
+        rest = [(n - m) * u + v for u, v in pairs]
+        factors = [(n - m) * factors[0], *rest, 1]
+    return [math.perm(k, j) * u for j, u in enumerate(factors[: k + 1])]
 
 
-def _choose(
-    condition: Any, x: Callable[[], Number], y: Callable[[], Number]
-) -> Number:
-    if isinstance(condition, bool):
-        return x() if condition else y()
-    return where(condition, x(), y())
-
-
-def _exponent_slope(x: Number, y: Number) -> Number:
-    try:
-        return y * namespace(x).log(x)
-    except ValueError:
-        return 0.0 if x == 0 else math.nan
-
-
-def _power(base: Value, exponent: Value) -> Any:
-    if type(base) is not type(exponent):
-        base, exponent = lift(base, exponent)
-    x, n = base.data, exponent.data
-    y = elementary.power(x, n)
+def _power(base: Any, exponent: Any, i: int = 0, k: int = 0) -> Any:
+    """Return a node: the power, or a derivative of it."""
+    fixed = not isinstance(exponent, Value) and _is_plain(exponent)
+    if not isinstance(base, Value) or _is_of_subclass(exponent, base):
+        exponent, base = exponent._paired("power", base)
+    elif not fixed:
+        base, exponent = base._paired("power", exponent)
+    x, n = base.data, exponent if fixed else exponent.data
 
     def _backward(grad: Number) -> None:
-        base.grad += grad * _base_slope(x, n, y)
-        exponent.grad += grad * _exponent_slope(x, y)
+        base.grad += grad * _power_slope(x, n, i + 1, k)
+        if not fixed:
+            exponent.grad += grad * _power_slope(x, n, i, k + 1)
 
-    return type(base)(y, (base, exponent), "**", _backward)
+    y = _power_slope(x, n, i, k)
+    op = (f"**{n}" if fixed else "**") + "'" * (i + k)
+    parents = (base,) if fixed else (base, exponent)
+    return base._node(y, parents, op, _backward)
+
+
+def _is_of_subclass(y: Any, x: Value) -> bool:
+    return isinstance(y, type(x)) and type(y) is not type(x)
+
+
+def _power_slope(x: Number, n: Number, i: int, k: int) -> Number:
+    """Differentiate `x**n` i times by x and k times by n."""
+    if isinstance(x, Value) or isinstance(n, Value):
+        return _power(x, n, i, k)
+    if not i and not k:
+        return elementary.power(x, n)
+    if _is_plain(x) and _is_plain(n):
+        return _slope_of_number(x, n, i, k)
+    return _slope_of_array(x, n, i, k)
+
+
+def _is_plain(x: Number) -> bool:
+    return type(x) in (float, int) or isinstance(x, PythonNumber)
+
+
+def _slope_of_number(x: Number, n: Number, i: int, k: int) -> Number:
+    total, *factors = _factors(n, i, k)
+    if k:
+        x = _of_kind(n, x)
+        total = _times_logs(x, total, factors, k)
+    p = n - i
+    if total == 0 or (x == 0 and (p.real > 0 or i == p == 0)):
+        return 0
+    if p == 0:
+        return total
+    if x == 0:
+        return total * elementary.special(x, "inf")
+    if 2 * n.real < i and abs(x) < math.inf:
+        return _divided(total * x**n, x, i)
+    try:
+        return total * x**p
+    except OverflowError:
+        return total * math.inf
+
+
+def _times_logs(
+    x: Number, total: Number, factors: list[Number], k: int
+) -> Number:
+    log = _logarithm(x)
+    for j in range(k):
+        factor = factors[j] if j < len(factors) else 0
+        lost = x == 0 and total == 0  # where 0 * inf would be NaN
+        total = factor if lost else total * log + factor
+    return total
+
+
+def _logarithm(x: Number) -> Number:
+    if x == 0:
+        return -elementary.special(x, "inf")
+    try:
+        return namespace(x).log(x)
+    except ValueError:
+        return elementary.special(x, "nan")
+
+
+def _of_kind(n: Number, x: Number) -> Number:
+    """Return x with a complex or a long logarithm, if n is so."""
+    if type(x) is type(n):
+        return x
+    plain = namespace(x) is elementary is not namespace(n)
+    if plain or elementary.is_complex(n) > elementary.is_complex(x):
+        return x + namespace(n).zeros_like(n)
+    return x
+
+
+def _divided(y: Number, x: Number, i: int) -> Number:
+    for _ in range(i):
+        y = y / x
+    return y
+
+
+def _slope_of_array(x: Any, n: Any, i: int, k: int) -> Any:
+    total, *factors = _factors(n, i, k)
+    p, zero = n - i, x == 0
+    if k:
+        log = _logarithms(x, n)
+        for j in range(k):
+            factor = factors[j] if j < len(factors) else 0
+            lost = zero & (total == 0)
+            total = total * where(lost, 0, log) + factor
+        limit = getattr(p, "real", p)
+        total = where(zero & (limit > 0 if i else limit >= 0), 0, total)
+    if not i:
+        return total * x**n
+    empty = total == 0
+    if empty is True:
+        return 0
+    far = 2 * getattr(n, "real", n) < i
+    near = total * x ** where(empty, 0, p)
+    if far is False:
+        return near
+    far = far & (abs(x) < math.inf) & (x != 0)
+    divided = _divided(total * x**n, where(far, x, 1), i)
+    return where(far, divided, near)
+
+
+def _logarithms(x: Any, n: Any) -> Any:
+    if _is_plain(x):
+        return _logarithm(x)
+    if "complex" in str(getattr(x, "dtype", "")):
+        return namespace(x).log(where(x == 0, 1, x))
+    log = namespace(x).log(where(x > 0, x, 1))
+    lowest = where(x == 0, -math.inf, math.nan)
+    return where(x > 0, log, lowest)
 
 
 def _data(other: Any) -> Any:
     return other.data if isinstance(other, Value) else other
 
 
-def _reciprocal(x: Number) -> Number:
-    try:
-        return 1 / x
-    except ZeroDivisionError:
-        return math.inf
+def _reciprocal(x: Number, n: int = 1) -> Number:
+    """Return `1 / (n * x)`."""
+    if not isinstance(x, Value):
+        return elementary.reciprocal(n * x)
+    y = _reciprocal(x.data, n)
+    return x._unary("1/", y, lambda: -n * y * y)
 
 
 def _arc_slope(x: Number) -> Number:
-    return _reciprocal(namespace(x).sqrt((1 - x) * (1 + x)))
+    return _reciprocal(namespace(x).sqrt(_gap(x)))
+
+
+def _gap(x: Number) -> Number:
+    if not isinstance(x, Value):
+        return (1 - x) * (1 + x)
+    inner = x.data
+    return x._unary("1-x**2", _gap(inner), lambda: -2 * inner)
 
 
 def where(condition: Any, x: Number, y: Number) -> Any:
@@ -588,11 +795,29 @@ def where(condition: Any, x: Number, y: Number) -> Any:
         condition: A bool, or an array of them.
         x: A number, a Value or plain.
         y: A number, a Value or plain.
+
+    Raises:
+        TypeError: The condition is neither.
     """
     special = isinstance(x, type(y)) or not isinstance(y, Value)
     box = x if special else y
     kind = type(box) if isinstance(box, Value) else Value
     return kind.where(condition, x, y)
+
+
+def _condition(condition: Any) -> Any:
+    while isinstance(condition, Value):
+        condition = condition.data
+    if elementary.is_truth_value(condition):
+        return condition
+    number = isinstance(condition, PythonNumber)
+    if number or namespace(condition) is elementary:
+        raise TypeError(
+            f"where: the condition {condition!r} is of type "
+            f"{type(condition).__name__}; it should be a bool or an "
+            "array of them, as x > 0 is"
+        )
+    return condition
 
 
 def _where(condition: Any, x: Value, y: Value) -> Value:
@@ -605,23 +830,33 @@ def _where(condition: Any, x: Value, y: Value) -> Value:
     return type(x)(chosen, (x, y), "where", _backward)
 
 
+def _refusal(error: TypeError, name: str, *args: Any) -> TypeError:
+    """Return an error that names the function and its numbers."""
+    if type(error) is not TypeError:  # it knows better
+        return error
+    shown = ", ".join(repr(_number(x)) for x in args)
+    return TypeError(f"{name}({shown}): {error}")
+
+
+def _number(x: Any) -> Any:
+    while isinstance(x, Value):
+        x = x.data
+    return x
+
+
 def _share(loses: Any, ties: Any, grad: Number) -> Number:
     nothing = namespace(grad).zeros_like(grad)
     return where(loses, nothing, where(ties, grad / 2, grad))
 
 
-def _larger(x: Number, y: Number) -> Number:
+def _extreme(name: str, x: Number, y: Number) -> Number:
     if namespace(x) is elementary is not namespace(y):
         x, y = y, x  # a plain number has no maximum for other kinds
-    return namespace(x).maximum(x, y)
-
-
-def _is_of_subclass(y: Any, x: Value) -> bool:
-    return isinstance(y, type(x)) and type(y) is not type(x)
+    return getattr(namespace(x), name)(x, y)
 
 
 def dot(
-    left: Sequence[Number], right: Sequence[Number], start: Number = 0.0
+    left: Sequence[Number], right: Sequence[Number], start: Number = 0
 ) -> Value:
     """Return `start + left[0] * right[0] + …` as one node.
 
@@ -638,6 +873,8 @@ def dot(
             f"dot: {len(left)} numbers on the left, {len(right)} on "
             "the right"
         )
+    if not left and type(start) is int:
+        start = float(start)  # an empty sum is a float
     kinds = {type(start), *map(type, left), *map(type, right)}
     kind = _highest(frozenset(kinds))
     if kind.__mul__ is not Value.__mul__:  # its numbers have shapes

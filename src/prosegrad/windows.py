@@ -9,7 +9,7 @@ and pooling a maximum or a mean. Names and shapes are those of
 import math
 import operator
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, SupportsIndex, TypeAlias
 
 import array_api_compat
@@ -101,8 +101,8 @@ def _add(total: Array, part: Any, x: Array) -> Array:
     return total
 
 
-grid_of = cache(Grid)
-"""Return the `Grid` of these arguments, always the same."""
+grid_of = lru_cache(200)(Grid)
+"""Return the `Grid` of these arguments, mostly the same one."""
 
 Named: TypeAlias = tuple[str, Callable[[Array], Array]]
 """A linear function of arrays, and its name in a graph."""

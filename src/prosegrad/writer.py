@@ -8,9 +8,11 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Real
 from typing import Any
 
-from prosegrad.operations import Node, Trace
+from prosegrad.kinds import NAMES
+from prosegrad.operations import ARITHMETIC, PYTHON, Node, Trace
 from prosegrad.trees import Structure
 
 
@@ -26,6 +28,59 @@ def live_places(trace: Trace, outputs: Sequence[int]) -> list[int]:
         if place in live:
             live.update(operands_of(trace.nodes[place]))
     return sorted(live)
+
+
+def mixes_types(trace: Trace, place: int) -> bool:
+    """Tell whether an integer becomes a float; 10**400 does not."""
+    op, *operands = trace.nodes[place]
+    if op not in ARITHMETIC:
+        return False
+    kinds = {trace.types[i] for i in (place, *operands)} - {bool}
+    return len(kinds) > 1 or Real in kinds
+
+
+def may_fail(trace: Trace, place: int) -> bool:
+    """Tell whether an operation on floats may raise an error."""
+    op, *operands = trace.nodes[place]
+    if op in ("input", "constant", "tanh", "atan"):
+        return False
+    if op == "exp" and trace.nodes[operands[0]][0] == "neg":
+        (x,) = trace.nodes[operands[0]][1:]
+        return bool(trace.nodes[x][0] != "abs")
+    kinds = [trace.types[i] for i in (place, *operands)]
+    if None in kinds or op == "**" or op in NAMES:
+        return True
+    by_zero = op == "/" and not trace.constants.get(operands[1])
+    return by_zero or mixes_types(trace, place)
+
+
+def failures(trace: Trace, outputs: Sequence[int]) -> list[int]:
+    """Return what may fail, beside that which the outputs need."""
+    live = set(live_places(trace, outputs))
+    nodes = trace.nodes
+    divisors = {nodes[i][2] for i in live if nodes[i][0] == "/"}
+    found: list[int] = []
+    for place, node in enumerate(nodes):
+        if place in live or not may_fail(trace, place):
+            continue
+        is_known = node[0] == "/" and node[2] in divisors
+        if not is_known or mixes_types(trace, place):
+            found.append(place)
+        if node[0] == "/":
+            divisors.add(node[2])
+    return found
+
+
+def hidden_failures(trace: Trace, live: Iterable[int]) -> set[int]:
+    """Return what may fail and would stand inside a choice."""
+    inside: set[int] = set()
+    for place in sorted(live, reverse=True):
+        op, *operands = trace.nodes[place]
+        if op in ("where", "&"):
+            inside.update(operands[1:])
+        if place in inside:
+            inside.update(operands_of(trace.nodes[place]))
+    return {i for i in inside if may_fail(trace, i)}
 
 
 ATOM, NEGATIVE, PRODUCT, SUM, COMPARISON, AND, CHOICE = range(6, -1, -1)
@@ -87,6 +142,7 @@ class Writer:
         outputs: The places of the results.
         forms: `SCALAR` or `ARRAY`.
         taken: Names that mean something else already.
+        also: Places to compute although no result needs them.
 
     Attributes:
         lines: The source, one assignment a line.
@@ -100,6 +156,7 @@ class Writer:
         outputs: Sequence[int],
         forms: dict[str, Form],
         taken: Iterable[str],
+        also: Sequence[int] = (),
     ) -> None:
         self.lines: list[str] = []
         self.texts: dict[int, tuple[str, int]] = {}
@@ -108,11 +165,13 @@ class Writer:
         self._forms = forms
         self._taken = set(taken)
         self._names = (f"v{i}" for i in range(len(trace.nodes)))
-        live = live_places(trace, outputs)
+        live = live_places(trace, [*outputs, *also])
         self._uses = Counter(outputs)
         self._named = set(outputs)
         for place in live:
             self._look_at(trace.nodes[place])
+        if forms is SCALAR:
+            self._named |= hidden_failures(trace, live)
         for place in live:
             self._write(place)
 
@@ -129,7 +188,7 @@ class Writer:
         elif op == "input":
             self._put_input(place, *operands)
         else:
-            self._put(place, *self._expression(op, operands))
+            self._put(place, *self._expression(place, op, operands))
 
     def _put(
         self, place: int, text: str, binding: int, name: str = ""
@@ -155,10 +214,10 @@ class Writer:
         return name
 
     def _expression(
-        self, op: str, operands: list[int]
+        self, place: int, op: str, operands: list[int]
     ) -> tuple[str, int]:
-        if op == "**" and not self._has_power(operands[1]):
-            op = "pow"
+        if op == "**":
+            op = self._power(self._trace.types[place], operands[1])
         if op not in self._forms:
             inside = ", ".join(self.texts[i][0] for i in operands)
             return f"{op}({inside})", ATOM
@@ -172,14 +231,20 @@ class Writer:
         text, binding = self.texts[place]
         return text if binding >= least else f"({text})"
 
-    def _has_power(self, exponent: int) -> bool:
+    def _power(self, kind: Any, exponent: int) -> str:
+        """Return what gives no complex power of a real number."""
         n = self._trace.constants.get(exponent)
-        whole = isinstance(n, float) and n.is_integer()
-        return whole or self._forms is not SCALAR
+        is_whole = type(n) is float and n.is_integer()
+        if self._forms is not SCALAR or is_whole or kind is int:
+            return "**"
+        if kind in (None, Real):
+            return "power"
+        return "pow" if kind is float else "**"
 
     def _literal(self, place: int) -> tuple[str, int]:
         value = self._trace.constants[place]
-        if isinstance(value, (float, int)):
+        is_short = type(value) is not int or abs(value) < 2**63
+        if type(value) in PYTHON and is_short:
             text = repr(value)
             return text, NEGATIVE if text[0] == "-" else ATOM
         name = self._new_name(f"c{len(self.constants)}")
@@ -219,11 +284,12 @@ def _key(key: Any) -> str:
 
 def fold(text: str) -> list[str]:
     """Break a line that is too long, between its parts."""
-    return textwrap.wrap(
-        text,
+    lines = textwrap.wrap(
+        text.replace(" ", "\xa0", 1),  # not after `return`
         WIDTH,
         initial_indent=" " * 4,
         subsequent_indent=" " * 8,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace("\xa0", " ") for line in lines]

@@ -87,7 +87,7 @@ WRONG = {
         edit(
             "has another value",
             "the value is to be right, only the rule may lie",
-            ("Value(n**3,", "Value(12 * n - 16,"),
+            ("type(x)(n**3,", "Value(12 * n - 16,"),
         ),
         edit(
             "is wrong at 2",

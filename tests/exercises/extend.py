@@ -271,9 +271,10 @@ WRONG = {
             "a plain number has no gradient: stay with methods of Value",
             """
             def surprise(logits, target):
-                largest = max(float(a) for a in logits)
-                total = sum(math.exp(a - largest) for a in logits)
-                return largest + math.log(total) - float(logits[target])
+                numbers = [a.data for a in logits]
+                largest = max(numbers)
+                total = sum(math.exp(a - largest) for a in numbers)
+                return largest + math.log(total) - numbers[target]
             """,
         ),
         edit(

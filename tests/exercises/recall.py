@@ -199,7 +199,7 @@ WRONG = {
                     x.grad += grad / y.data
                     y.grad -= grad * x.data / y.data**2
 
-                return Value(x.data / y.data, (x, y), "/", _backward)
+                return type(x)(x.data / y.data, (x, y), "/", _backward)
             """,
         ),
     ],

@@ -56,7 +56,7 @@ def test_a_step_shows_the_sums_so_far(walk: Locator) -> None:
     note = walk.locator(".pg-walk__note")
     expect(note).to_contain_text("Step 6 of 8, backward: z → x.")
     expect(note).to_contain_text("1 arrives, times 1 adds 1; the grad of x is now 1.")
-    expect(note).to_contain_text("other.grad += grad")
+    expect(note).to_contain_text("x.grad += 1 * 1")
     expect(walk.locator("tr[aria-current=step]")).to_contain_text("z → x")
 
 
