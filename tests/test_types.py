@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import prosegrad
-from prosegrad import Value, grad, hessian, losses, tensor
+from prosegrad import Value, grad, hessian, jacobian, jit, jvp, losses, tensor, vjp
 from prosegrad.arrays import NUMPY
 from prosegrad.layers import Embedding, layer_norm
 from prosegrad.tensor import Tensor, concat, linear, where
@@ -493,6 +493,57 @@ def test_products_by_numpy() -> None:
 def test_what_is_not_there_is_named(call: Any, x: Any) -> None:
     with pytest.raises(TypeError, match=r"numpy\.\w+"):
         call(x)
+
+
+# --- a number that meets an array
+
+ROW = np.array([1.0, 2.0, 3.0])
+MEETINGS: dict[str, Operation] = {
+    "*": lambda t: t * ROW,
+    "* reflected": lambda t: ROW * t,
+    "/": lambda t: t / ROW,
+    "+": lambda t: t + ROW,
+    "**": lambda t: t**ROW,
+    "** reflected": lambda t: ROW**t,
+    "np.sin": lambda t: np.sin(t) * ROW,
+    "maximum": lambda t: t.maximum(ROW),
+    "Tensor": lambda t: t * Tensor(ROW),
+    "in a list": lambda t: [t, t * ROW],
+}
+TAKERS: dict[str, Operation] = {
+    "jacobian": jacobian,
+    "jit(jacobian)": lambda f: jit(jacobian(f)),
+    "jacobian(jit)": lambda f: jacobian(jit(f)),
+    "jacobian(jacobian)": lambda f: jacobian(jacobian(f)),
+    "vjp": lambda f: lambda t: pulled(f, t),
+}
+
+
+def pulled(f: Operation, t: Any) -> Any:
+    result, pull = vjp(f, t)
+    ones = [1.0, np.ones(3)] if isinstance(result, list) else np.ones(3)
+    return pull(ones)
+
+
+@pytest.mark.parametrize("taker", TAKERS)
+@pytest.mark.parametrize("meeting", MEETINGS)
+def test_a_number_that_meets_an_array_is_refused(taker: str, meeting: str) -> None:
+    """Its slope is a sum over the array, which a Value does not take."""
+    with pytest.raises(TypeError, match="one number, and has met an array"):
+        TAKERS[taker](MEETINGS[meeting])(2.0)
+
+
+@pytest.mark.parametrize("meeting", sorted(set(MEETINGS) - {"in a list"}))
+def test_an_array_without_axes_may_meet_one(meeting: str) -> None:
+    f = MEETINGS[meeting]
+    found = jacobian(f)(np.asarray(2.0))
+    _, expected = jvp(f, (2.0,), (1.0,))
+    assert np.shape(found) == (3,)
+    assert np.allclose(np.asarray(getattr(found, "data", found)), plain(expected))
+
+
+def plain(x: Any) -> Any:
+    return getattr(x, "data", x) if isinstance(x, Value) else x
 
 
 # --- caches

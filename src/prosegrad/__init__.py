@@ -18,6 +18,7 @@ from prosegrad.derivatives import (
 )
 from prosegrad.drawing import draw_graph, render_svg
 from prosegrad.forward import Dual, hvp, jvp
+from prosegrad.kinds import register_number
 from prosegrad.losses import (
     cross_entropy,
     hinge,
@@ -83,6 +84,7 @@ __all__ = [
     "log_sum_exp",
     "mean_squared_error",
     "progress",
+    "register_number",
     "render_svg",
     "save_parameters",
     "softmax",

@@ -132,6 +132,7 @@ def write(
     outputs = [place_of(trace, number) for number in numbers]
     also: list[int] = []
     if forms is SCALAR:
+        _require_numbers(trace)
         trace, outputs = simplified(trace, outputs)
         also = failures(trace, outputs)
     taken |= {name, *names}
@@ -145,6 +146,16 @@ def write(
     head = f"def {name}({', '.join(names)}):"
     source = "\n".join([head, *lines, ""])
     return Program(name, source, scope | writer.constants, outside)
+
+
+def _require_numbers(trace: Trace) -> None:
+    """Raise a TypeError if the function itself brings an array."""
+    for value in trace.constants.values():
+        if _is_array(value):
+            raise TypeError(
+                "jit: an array among numbers, whose shape the code "
+                "would not know; make it an argument"
+            )
 
 
 def _no_nan(

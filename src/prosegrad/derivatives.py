@@ -176,7 +176,19 @@ def _slope(leaf: Value) -> Number:
     untouched = type(slope) is int and slope == 0
     if untouched and not isinstance(data, PythonNumber):
         return namespace(data).zeros_like(data)
+    shape = getattr(_innermost(slope), "shape", ())
+    if shape not in ((), getattr(_innermost(data), "shape", ())):
+        raise TypeError(
+            f"{_innermost(data)!r} is one number, and has met an array "
+            f"of shape {shape}; write np.asarray(…) around it"
+        )
     return slope
+
+
+def _innermost(x: Number) -> Number:
+    while isinstance(x, Value):
+        x = x.data
+    return x
 
 
 def vjp(
@@ -250,9 +262,7 @@ def _positions(
 
 
 def _require_one(result: Tree, holomorphic: bool) -> None:
-    number = result
-    while isinstance(number, Value):
-        number = number.data
+    number = _innermost(result)
     if flatten(result)[1] != LEAF or getattr(number, "shape", ()) != ():
         problem = "use jacobian or vjp for more"
     elif isinstance(number, bool):
@@ -263,7 +273,7 @@ def _require_one(result: Tree, holomorphic: bool) -> None:
         return
     raise TypeError(
         f"grad: the function should return one real number, and "
-        f"returned {result!r}; {problem}"
+        f"returned {number!r}; {problem}"
     )
 
 
@@ -385,12 +395,17 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return all_derivatives
 
 
-def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def hessian(
+    f: Function,
+    argnums: int | Sequence[int] = 0,
+    holomorphic: bool = False,
+) -> Function:
     """Return the function that gives all second derivatives of `f`.
 
     Args:
         f: A function of trees of numbers that returns one number.
         argnums: As for `value_and_grad`.
+        holomorphic: As for `value_and_grad`.
 
     Returns:
         The Jacobian of the gradient: `hessian(f)(x)[i][j]` is the
@@ -400,4 +415,5 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         TypeError: When called, as for `grad`.
         ValueError: As for `value_and_grad`.
     """
-    return jacobian(grad(f, argnums), argnums)
+    slopes = grad(f, argnums, holomorphic=holomorphic)
+    return jacobian(slopes, argnums)

@@ -158,7 +158,10 @@ def _transposed_twice(
 
 
 def hvp(
-    f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]
+    f: Function,
+    primals: Sequence[Tree],
+    tangents: Sequence[Tree],
+    holomorphic: bool = False,
 ) -> Tree:
     """Return the Hessian of `f` times the tangents.
 
@@ -169,6 +172,7 @@ def hvp(
         f: A function of trees of numbers that returns one number.
         primals: The arguments of `f`.
         tangents: The vector, a tree like `primals`.
+        holomorphic: As for `grad`.
 
     Returns:
         A tree like the argument, or a tuple of them if `f` has more
@@ -179,4 +183,5 @@ def hvp(
         ValueError: As for `jvp`.
     """
     argnums = 0 if len(primals) == 1 else tuple(range(len(primals)))
-    return jvp(grad(f, argnums), primals, tangents)[1]
+    slopes = grad(f, argnums, holomorphic=holomorphic)
+    return jvp(slopes, primals, tangents)[1]

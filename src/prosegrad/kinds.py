@@ -15,7 +15,7 @@ from typing import Any
 
 from prosegrad import elementary
 from prosegrad.elementary import Number, is_complex
-from prosegrad.value import find_namespace
+from prosegrad.value import Value, find_namespace
 
 Function = Callable[[Any], Any]
 
@@ -91,8 +91,9 @@ class Functions:
 
     def sigmoid(self, x: Number) -> Number:
         """Return `1 / (1 + exp(-x))` without overflow."""
-        z = self.exp(-x if x.real >= 0 else x)
-        return 1 / (1 + z) if x.real >= 0 else z / (1 + z)
+        up = getattr(x, "real", x) >= 0
+        z = self.exp(-x if up else x)
+        return 1 / (1 + z) if up else z / (1 + z)
 
     def softplus(self, x: Number) -> Number:
         """Return `log(1 + exp(x))` without overflow."""
@@ -209,3 +210,57 @@ def _of_number(x: Number) -> Any:
 
 
 find_namespace.register(PythonNumber, _of_number)
+
+
+def register_number(
+    kind: type,
+    functions: dict[str, Function],
+    *,
+    one: Function | None = None,
+    zero: Function | None = None,
+) -> None:
+    """Let Values hold numbers of a class of your own.
+
+    The class needs `+ - * /` and `**`, as far as they are used, also
+    with an int on either side. Comparing is for `relu` and its like.
+
+    Args:
+        kind: The class.
+        functions: Its functions, by the names of the array API
+            standard: `exp`, `log`, `sin`. Those that are missing
+            raise a TypeError when they are asked for.
+        one: Takes a number of the class and returns the one that its
+            gradient begins with; `kind(1)` by default.
+        zero: Takes a number and returns its zero; `kind(0)`.
+
+    Raises:
+        TypeError: `kind` is no class, or is a kind of Value.
+    """
+    if not isinstance(kind, type) or issubclass(kind, Value):
+        raise TypeError(
+            "register_number: kind should be a class of numbers, "
+            f"and is {kind!r}"
+        )
+    name = f"numbers of type {kind.__name__}"
+    space: Any = Functions(name, functions)
+    space.ones_like = _alone(one or space.ones_like)
+    space.zeros_like = _alone(zero or space.zeros_like)
+    PythonNumber.register(kind)
+    find_namespace.register(kind, lambda x: space)
+
+
+def _alone(make: Function) -> Function:
+    """Return the function, which refuses what holds a Value."""
+
+    def call(x: Number) -> Number:
+        parts = getattr(x, "__dict__", {}).values()
+        if any(isinstance(part, Value) for part in parts):
+            kind = type(x).__name__
+            raise TypeError(
+                f"a number of type {kind} took in a Value, whose "
+                f"derivative would be lost; write x + {kind}(…) for "
+                f"{kind}(…) + x, and so for other operators"
+            )
+        return make(x)
+
+    return call

@@ -676,14 +676,14 @@ def _slope_of_number(x: Number, n: Number, i: int, k: int) -> Number:
     if k:
         x = _of_kind(n, x)
         total = _times_logs(x, total, factors, k)
-    p = n - i
-    if total == 0 or (x == 0 and (p.real > 0 or i == p == 0)):
+    p, real = n - i, getattr(n, "real", n)
+    if total == 0 or (x == 0 and (real > i or i == p == 0)):
         return 0
     if p == 0:
         return total
     if x == 0:
         return total * elementary.special(x, "inf")
-    if 2 * n.real < i and abs(x) < math.inf:
+    if 2 * real < i and abs(x) < math.inf:
         return _divided(total * x**n, x, i)
     try:
         return total * x**p
