@@ -6,6 +6,7 @@ import math
 import operator
 import random
 from collections.abc import Callable
+from enum import IntEnum
 from fractions import Fraction
 from typing import Any
 
@@ -21,14 +22,15 @@ INPUTS = ("x", "y", "z")
 BIG = 2**53
 
 
-def written(trace: Trace, expression: Any) -> int:
+def written(trace: Trace, expression: Any, free: bool = True) -> int:
     """Add an expression: a name, a number, or an operation in a tuple."""
     if isinstance(expression, str):
         return trace.node("input", expression)
     if not isinstance(expression, tuple):
         return trace.constant(expression)
     op, *operands = expression
-    return trace.add(op, *[written(trace, operand) for operand in operands])
+    places = [written(trace, operand, free) for operand in operands]
+    return trace.add(op, *places, free=free)
 
 
 def read(trace: Trace, place: int) -> Any:
@@ -41,12 +43,12 @@ def read(trace: Trace, place: int) -> Any:
     return (op, *[read(trace, operand) for operand in operands])
 
 
-def simplest(expression: Any) -> Any:
+def simplest(expression: Any, free: bool = True) -> Any:
     """Return what a trace makes of an expression; x, y, z are in order."""
     trace = Trace()
     for name in INPUTS:
         trace.node("input", name)
-    return read(trace, written(trace, expression))
+    return read(trace, written(trace, expression, free))
 
 
 # --- nodes
@@ -58,7 +60,7 @@ def test_a_new_trace_is_empty() -> None:
     one.constant(1.0)
 
     assert (other.nodes, other.constants) == ([], {})
-    assert one.nodes == [("constant", (float, 1.0, 1.0))]
+    assert one.nodes == [("constant", (float, 1.0, False))]
     assert one.constants == {0: 1.0}
 
 
@@ -91,20 +93,17 @@ def test_a_node_is_not_simplified() -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (2, 2.0),
-        (-3, -3.0),
-        (0, 0.0),
-        (np.float64(2.5), 2.5),
+        (2, 2),
+        (-3.0, -3.0),
+        (0.0, 0.0),
         (math.inf, float("inf")),
-        (BIG - 1, float(BIG - 1)),
-        (1 - BIG, float(1 - BIG)),
         (BIG, BIG),
         (2**60 + 1, 2**60 + 1),
         (math.nan, math.nan),
     ],
 )
 def test_equal_numbers_are_one_constant(one: Any, other: Any) -> None:
-    """A small integer is the float that is equal to it."""
+    """One number of one type is one constant."""
     trace = Trace()
 
     assert trace.constant(one) == trace.constant(other)
@@ -115,7 +114,9 @@ def test_equal_numbers_are_one_constant(one: Any, other: Any) -> None:
     ("one", "other"),
     [
         (0.0, -0.0),
-        (0, -0.0),
+        (0, 0.0),
+        (2, 2.0),
+        (np.float64(2.5), 2.5),
         (math.inf, -math.inf),
         (1.0, math.nextafter(1.0, 2.0)),
         (True, 1.0),
@@ -128,34 +129,32 @@ def test_equal_numbers_are_one_constant(one: Any, other: Any) -> None:
     ],
 )
 def test_other_numbers_are_other_constants(one: Any, other: Any) -> None:
-    """Zero has a sign; a truth value and a large integer stay what they are."""
+    """Zero has a sign, and a number has a type."""
     trace = Trace()
 
     assert trace.constant(one) != trace.constant(other)
     assert len(trace.nodes) == len(trace.constants) == 2
 
 
-@pytest.mark.parametrize(
-    ("given_", "kept"),
-    [
-        (2, 2.0),
-        (True, True),
-        (False, False),
-        (-7, -7.0),
-        (np.float64(0.5), 0.5),
-        (BIG - 1, 9007199254740991.0),
-        (1 - BIG, -9007199254740991.0),
-        (BIG, 9007199254740992),
-        (-BIG, -9007199254740992),
-        (2**60 + 1, 1152921504606846977),
-    ],
-)
-def test_what_a_constant_becomes(given_: Any, kept: Any) -> None:
-    """A float, where that loses no digit; the source is faster then."""
-    trace = Trace()
-    found = trace.constants[trace.constant(given_)]
+class Level(IntEnum):
+    LOW = 2
 
-    assert (type(found), found) == (type(kept), kept)
+
+@pytest.mark.parametrize(
+    "value", [2, True, -7, -7.5, np.float64(0.5), np.float32(0.5), BIG, 2**60 + 1]
+)
+def test_a_constant_is_kept(value: Any) -> None:
+    """An integer stays one: Python would compute with it exactly."""
+    trace = Trace()
+
+    assert trace.constants[trace.constant(value)] is value
+
+
+def test_a_member_of_an_enumeration_becomes_its_number() -> None:
+    trace = Trace()
+    found = trace.constants[trace.constant(Level.LOW)]
+
+    assert (type(found), found) == (int, 2)
 
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
@@ -165,7 +164,7 @@ def test_a_zero_keeps_its_sign(zero: float) -> None:
     place = trace.constant(zero)
 
     assert math.copysign(1.0, trace.constants[place]) == math.copysign(1.0, zero)
-    assert trace.nodes == [("constant", (float, 0.0, math.copysign(1.0, zero)))]
+    assert trace.nodes == [("constant", (float, 0.0, str(zero) == "-0.0"))]
 
 
 @pytest.mark.parametrize(
@@ -197,10 +196,11 @@ def test_an_identity_is_not_used_twice() -> None:
     ("value", "number", "answer"),
     [
         (2.0, 2.0, True),
-        (2, 2.0, True),
+        (2, 2.0, False),
         (True, 1.0, False),
         (2.0, 3.0, False),
-        (-0.0, 0.0, True),
+        (-0.0, 0.0, False),
+        (-0.0, -0.0, True),
         (math.nan, math.nan, False),
         (Fraction(2), 2.0, False),
         (float(BIG), float(BIG), True),
@@ -236,8 +236,8 @@ SIMPLE = {
     "-(-0)": (("neg", -0.0), 0.0),
     "-inf": (("neg", math.inf), -math.inf),
     "-nan": (("neg", math.nan), math.nan),
-    "-big": (("neg", BIG), -BIG),
-    "-(1/3)": (("neg", THIRD), -THIRD),
+    "-big": (("neg", BIG), ("neg", BIG)),
+    "-(1/3)": (("neg", THIRD), ("neg", THIRD)),
     "-x": (("neg", "x"), ("neg", "x")),
     "-(-x)": (("neg", ("neg", "x")), "x"),
     "-(-(-x))": (("neg", ("neg", ("neg", "x"))), ("neg", "x")),
@@ -289,7 +289,7 @@ SIMPLE = {
     "y - x": (("-", "y", "x"), ("-", "y", "x")),
     "x - x": (("-", "x", "x"), ("-", "x", "x")),
     "x - 0": (("-", "x", 0.0), "x"),
-    "x - -0": (("-", "x", -0.0), "x"),
+    "x - -0": (("-", "x", -0.0), ("-", "x", -0.0)),
     "0 - x": (("-", 0.0, "x"), ("neg", "x")),
     "0 - 2x": (("-", 0.0, ("*", 2.0, "x")), ("*", -2.0, "x")),
     "0 - (x - y)": (("-", 0.0, ("-", "x", "y")), ("-", "y", "x")),
@@ -321,9 +321,9 @@ SIMPLE = {
     "inf x": (("*", "x", math.inf), ("*", math.inf, "x")),
     "nan x": (("*", "x", math.nan), ("*", math.nan, "x")),
     "x 2.5": (("*", "x", 2.5), ("*", 2.5, "x")),
-    "2 * 3": (("*", 2.0, 3.0), 6.0),
-    "3 * 0.1": (("*", 3.0, 0.1), 3.0 * 0.1),
-    "inf * 0": (("*", math.inf, 0.0), math.nan),
+    "2 * 3": (("*", 2.0, 3.0), ("*", 3.0, 2.0)),
+    "3 * 0.1": (("*", 3.0, 0.1), ("*", 0.1, 3.0)),
+    "inf * 0": (("*", math.inf, 0.0), ("*", 0.0, math.inf)),
     "-x y": (("*", ("neg", "x"), "y"), ("neg", ("*", "x", "y"))),
     "x -y": (("*", "x", ("neg", "y")), ("neg", ("*", "x", "y"))),
     "-x -y": (("*", ("neg", "x"), ("neg", "y")), ("*", "x", "y")),
@@ -335,40 +335,50 @@ SIMPLE = {
         ("*", ("*", 3.0, "x"), ("neg", "y")),
         ("neg", ("*", "y", ("*", 3.0, "x"))),
     ),
-    # factors
-    "2 (0.1x)": (("*", 2.0, ("*", 0.1, "x")), ("*", 0.2, "x")),
-    "0.1 (2x)": (("*", 0.1, ("*", 2.0, "x")), ("*", 0.2, "x")),
-    "-0.5 (0.1x)": (("*", -0.5, ("*", 0.1, "x")), ("*", -0.05, "x")),
-    "0.5 (2x)": (("*", 0.5, ("*", 2.0, "x")), "x"),
-    "-0.5 (2x)": (("*", -0.5, ("*", 2.0, "x")), ("neg", "x")),
-    "0.25 (-4x)": (("*", 0.25, ("*", -4.0, "x")), ("neg", "x")),
+    # factors, which may not leave the range of floats on the way
+    "3 (2x)": (("*", 3.0, ("*", 2.0, "x")), ("*", 6.0, "x")),
+    "-3 (4x)": (("*", -3.0, ("*", 4.0, "x")), ("*", -12.0, "x")),
+    "1.5 (-2x)": (("*", 1.5, ("*", -2.0, "x")), ("*", -3.0, "x")),
+    "3 (2^15 x)": (
+        ("*", 3.0, ("*", 2.0**15, "x")),
+        ("*", 3.0, ("*", 2.0**15, "x")),
+    ),
+    "2 (0.1x)": (("*", 2.0, ("*", 0.1, "x")), ("*", 2.0, ("*", 0.1, "x"))),
+    "0.1 (2x)": (("*", 0.1, ("*", 2.0, "x")), ("*", 0.1, ("*", 2.0, "x"))),
+    "-0.5 (0.1x)": (("*", -0.5, ("*", 0.1, "x")), ("*", -0.5, ("*", 0.1, "x"))),
+    "0.5 (2x)": (("*", 0.5, ("*", 2.0, "x")), ("*", 0.5, ("*", 2.0, "x"))),
+    "-0.5 (2x)": (("*", -0.5, ("*", 2.0, "x")), ("*", -0.5, ("*", 2.0, "x"))),
+    "0.25 (-4x)": (("*", 0.25, ("*", -4.0, "x")), ("*", 0.25, ("*", -4.0, "x"))),
     "3 (0.1x)": (
         ("*", 3.0, ("*", 0.1, "x")),
         ("*", 3.0, ("*", 0.1, "x")),
     ),
-    "0 (2x)": (("*", 0.0, ("*", 2.0, "x")), ("*", 0.0, "x")),
+    "0 (2x)": (("*", 0.0, ("*", 2.0, "x")), ("*", 0.0, ("*", 2.0, "x"))),
     "3 (0x)": (("*", 3.0, ("*", 0.0, "x")), ("*", 3.0, ("*", 0.0, "x"))),
     "3 (inf x)": (
         ("*", 3.0, ("*", math.inf, "x")),
         ("*", 3.0, ("*", math.inf, "x")),
     ),
-    "2 (inf x)": (("*", 2.0, ("*", math.inf, "x")), ("*", math.inf, "x")),
+    "2 (inf x)": (("*", 2.0, ("*", math.inf, "x")), ("*", 2.0, ("*", math.inf, "x"))),
     "2 (3 (0.1x))": (
         ("*", 2.0, ("*", 3.0, ("*", 0.1, "x"))),
-        ("*", 6.0, ("*", 0.1, "x")),
+        ("*", 2.0, ("*", 3.0, ("*", 0.1, "x"))),
     ),
     "(2x)(3y)": (
         ("*", ("*", 2.0, "x"), ("*", 3.0, "y")),
-        ("*", 6.0, ("*", "x", "y")),
+        ("*", ("*", 2.0, "x"), ("*", 3.0, "y")),
     ),
     "(3x)(2y)": (
         ("*", ("*", 3.0, "x"), ("*", 2.0, "y")),
-        ("*", 6.0, ("*", "x", "y")),
+        ("*", ("*", 3.0, "x"), ("*", 2.0, "y")),
     ),
-    "(2x)(0.5y)": (("*", ("*", 2.0, "x"), ("*", 0.5, "y")), ("*", "x", "y")),
+    "(2x)(0.5y)": (
+        ("*", ("*", 2.0, "x"), ("*", 0.5, "y")),
+        ("*", ("*", 2.0, "x"), ("*", 0.5, "y")),
+    ),
     "(2x)(2x)": (
         ("*", ("*", 2.0, "x"), ("*", 2.0, "x")),
-        ("*", 4.0, ("*", "x", "x")),
+        ("*", ("*", 2.0, "x"), ("*", 2.0, "x")),
     ),
     "(3x)(5y)": (
         ("*", ("*", 3.0, "x"), ("*", 5.0, "y")),
@@ -379,10 +389,7 @@ SIMPLE = {
     "(xy)z": (("*", ("*", "x", "y"), "z"), ("*", "z", ("*", "x", "y"))),
     "x(yz)": (("*", "x", ("*", "y", "z")), ("*", "x", ("*", "y", "z"))),
     "2 (x + y)": (("*", 2.0, ("+", "x", "y")), ("*", 2.0, ("+", "x", "y"))),
-    "2 (1/3 x)": (
-        ("*", 2.0, ("*", THIRD, "x")),
-        ("*", 2.0 * THIRD, "x"),
-    ),
+    "2 (1/3 x)": (("*", 2.0, ("*", THIRD, "x")), ("*", 2.0, ("*", THIRD, "x"))),
     "big (3x)": (("*", BIG, ("*", 3.0, "x")), ("*", BIG, ("*", 3.0, "x"))),
     # a quotient
     "x / y": (("/", "x", "y"), ("/", "x", "y")),
@@ -402,9 +409,9 @@ SIMPLE = {
     "x ** 0": (("**", "x", 0.0), 1.0),
     "x ** -0": (("**", "x", -0.0), 1.0),
     "x ** 1": (("**", "x", 1.0), "x"),
-    "x ** 2": (("**", "x", 2.0), ("*", "x", "x")),
-    "(-x) ** 2": (("**", ("neg", "x"), 2.0), ("*", "x", "x")),
-    "(2x) ** 2": (("**", ("*", 2.0, "x"), 2.0), ("*", 4.0, ("*", "x", "x"))),
+    "x ** 2": (("**", "x", 2.0), ("**", "x", 2.0)),
+    "(-x) ** 2": (("**", ("neg", "x"), 2.0), ("**", ("neg", "x"), 2.0)),
+    "(2x) ** 2": (("**", ("*", 2.0, "x"), 2.0), ("**", ("*", 2.0, "x"), 2.0)),
     "x ** 3": (("**", "x", 3.0), ("**", "x", 3.0)),
     "x ** 0.5": (("**", "x", 0.5), ("**", "x", 0.5)),
     "x ** -1": (("**", "x", -1.0), ("**", "x", -1.0)),
@@ -465,30 +472,59 @@ def test_nothing_else_has_a_simpler_form() -> None:
     assert list(SIMPLER) == ["neg", "+", "-", "*", "/", "**", "abs", "where", "&"]
 
 
-def test_an_array_is_a_factor_like_another() -> None:
-    """It is not compared, and a power of two that it holds is not seen."""
+SIGNED = {
+    "-(x - y)": ("neg", ("-", "x", "y")),
+    "x + 0": ("+", "x", 0.0),
+    "0 - x": ("-", 0.0, "x"),
+    "0 - 2x": ("-", 0.0, ("*", 2.0, "x")),
+    "0 - (x - y)": ("-", 0.0, ("-", "x", "y")),
+    "-1 (x - y)": ("neg", ("-", "x", "y")),
+}
+
+
+@pytest.mark.parametrize("name", SIMPLE)
+def test_the_simplest_form_where_the_sign_of_a_zero_shows(name: str) -> None:
+    """Some forms are simpler only where it does not."""
+    expression, expected = SIMPLE[name]
+    if name == "0 + x":
+        expected = ("+", "x", 0.0)
+
+    assert repr(simplest(expression, False)) == repr(SIGNED.get(name, expected))
+
+
+WHOLE = ["-(x - y)", "x + 0", "x + -0", "1x", "x / 1", "x ** 0", "x ** 1", "3 (2x)"]
+
+
+@pytest.mark.parametrize("kind", [int, bool, None])
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_may_be_an_integer_stays_as_it_is(name: str, kind: Any) -> None:
+    """`1.0 * x` makes a float of it."""
+    trace = Trace()
+    for letter in INPUTS:
+        trace.types[trace.node("input", letter)] = kind
+    op, *operands = SIMPLE[name][0]
+    place = written(trace, (op, *operands))
+
+    assert trace.nodes[place][0] == op
+
+
+def test_members_of_an_array_are_floats() -> None:
+    """A trace of arrays has more rules, for arrays raise no errors."""
+    trace = Trace(raises=False)
+    x = trace.node("input", "x")
+
+    assert read(trace, written(trace, ("**", "x", 2.0))) == ("*", "x", "x")
+    assert written(trace, ("*", 1.0, "x")) == x
+    assert read(trace, written(trace, ("**", "x", 0.0))) == 1.0
+
+
+def test_an_array_is_no_factor() -> None:
+    """It is not compared, and nothing is made of it."""
     trace = Trace()
     x, array = trace.node("input", "x"), trace.constant(ARRAY)
-    product = trace.add("*", x, array)
-
-    assert trace.nodes[product] == ("*", array, x)
-    assert trace.nodes[trace.add("*", trace.constant(3.0), product)][1:] == (3, product)
-    assert trace.nodes[trace.add("+", array, x)] == ("+", x, array)
-    assert trace.nodes[trace.add("-", x, array)] == ("-", x, array)
-    assert trace.nodes[trace.add("/", x, array)] == ("/", x, array)
-    assert trace.nodes[trace.add("**", x, array)] == ("**", x, array)
-
-
-def test_an_array_is_scaled_by_a_power_of_two() -> None:
-    """That rounds nothing, whatever the other factor is."""
-    trace = Trace()
-    x, array = trace.node("input", "x"), trace.constant(ARRAY)
-    place = trace.add("*", trace.constant(-2.0), trace.add("*", array, x))
-    op, factor, rest = trace.nodes[place]
-
-    assert (op, rest) == ("*", x)
-    assert trace.constants[factor].tolist() == [-4.0, -6.0]
-    assert trace.constants[trace.add("neg", array)].tolist() == [-2.0, -3.0]
+    for op in ("*", "+", "-", "/", "**"):
+        assert trace.nodes[trace.add(op, x, array)] == (op, x, array)
+    assert trace.nodes[trace.add("neg", array)] == ("neg", array)
 
 
 def test_a_sum_has_one_order() -> None:
@@ -510,7 +546,7 @@ def test_a_simplification_reads_the_list_and_no_more() -> None:
     trace = Trace()
     x, y = trace.node("input", "x"), trace.node("input", "y")
     difference = trace.add("-", x, y)
-    opposite = trace.add("neg", difference)
+    opposite = trace.add("neg", difference, free=True)
     trace.add("*", difference, opposite)
     trace.add("abs", trace.add("neg", x))
 
@@ -547,32 +583,36 @@ def test_factor() -> None:
 @pytest.mark.parametrize(
     ("a", "b", "product"),
     [
-        (2.0, 0.1, 0.2),
-        (0.1, 2.0, 0.2),
-        (-0.5, 3.0, -1.5),
-        (3.0, -4.0, -12.0),
-        (1.0, 0.1, 0.1),
-        (2.0**-1074, 3.0, 3 * 2.0**-1074),
+        (3.0, 2.0, 6.0),
+        (-3.0, 4.0, -12.0),
+        (1.5, -2.0, -3.0),
+        (1.0, 1.0, 1.0),
+        (2.0, 0.1, None),
+        (0.1, 2.0, None),
+        (0.5, 2.0, None),
+        (2.0, 0.5, None),
+        (3.0, 2.0**15, None),
         (3.0, 0.1, None),
-        (0.0, 3.0, None),
-        (math.inf, 3.0, None),
-        (math.nan, 3.0, None),
-        (6.0, 3.0, None),
-        (THIRD, 3.0, None),
-        (THIRD, 2.0, THIRD * 2.0),
-        (BIG, 3.0, None),
+        (3.0, 0.0, None),
+        (0.0, 2.0, None),
+        (3.0, math.inf, None),
+        (math.inf, 2.0, None),
+        (math.nan, 2.0, None),
+        (3.0, math.nan, None),
+        (3, 2.0, None),
+        (3.0, 2, None),
+        (THIRD, 2.0, None),
+        (3.0, THIRD, None),
     ],
 )
 def test_merge(a: Any, b: Any, product: Any) -> None:
-    """Two factors are one if one of them is a power of two."""
+    """Two floats, if no step is rounded in another way or out of range."""
     trace = Trace()
     i, j = trace.constant(a), trace.constant(b)
     merged = trace.merge(i, j)
 
     assert (None if merged is None else trace.constants[merged]) == product
-    assert trace.merge(None, j) is None
     assert trace.merge(i, None) is None
-    assert trace.merge(None, None) is None
 
 
 # --- the same numbers
@@ -620,16 +660,17 @@ def test_a_simpler_program_is_the_same_program(
     for constant in CONSTANTS:
         ours.append(simple.constant(constant))
         theirs.append(plain.constant(constant))
+    free = rng.random() < 0.5
     for _ in range(8):
         op = rng.choice(list(COMPUTE))
         picks = [rng.randrange(len(ours)) for _ in range(SIZES.get(op, 2))]
         if any(ours[i] not in simple.constants for i in picks):
-            ours.append(simple.add(op, *[ours[i] for i in picks]))
+            ours.append(simple.add(op, *[ours[i] for i in picks], free=free))
             theirs.append(plain.node(op, *[theirs[i] for i in picks]))
     inputs = dict(zip(INPUTS, numbers, strict=True))
     found, expected = computed(simple, inputs), computed(plain, inputs)
 
     for i, j in zip(ours, theirs, strict=True):
-        assert found[i] == expected[j] or (
-            math.isnan(found[i]) and math.isnan(expected[j])
-        )
+        a, b = found[i], expected[j]
+        assert a == b or (math.isnan(a) and math.isnan(b))
+        assert free or math.isnan(a) or str(a) == str(b)

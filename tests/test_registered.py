@@ -98,8 +98,22 @@ def lifted(function: Callable[[float], float]) -> Callable[[Ball], Ball]:
     return lambda x: Ball(middle=function(x.middle))
 
 
-CURVES = """exp expm1 log log1p sqrt sin cos tan asin acos atan sinh cosh
-tanh""".split()
+CURVES = [
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+]
 for kind in (Ball, Greedy):
     register_number(
         kind,

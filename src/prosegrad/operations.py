@@ -122,7 +122,7 @@ class Trace:
             return not self.unsigned.isdisjoint(operands)
         if op == "-":
             return operands[0] in self.unsigned
-        if op == "**" and operands[1] in self.constants:
+        if op == "**" and self.is_plain(operands[1]):
             return bool(self.constants[operands[1]] % 2 == 0)
         is_square = op == "*" and operands[0] == operands[1]
         return is_square or op in ("exp", "abs", "cosh")
