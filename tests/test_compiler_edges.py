@@ -99,8 +99,8 @@ def test_a_function_that_hides_its_signature(f: Any, reason: str) -> None:
         jit(f)(1.0, 2.0)
 
 
-def test_ints_and_floats_share_a_program() -> None:
-    """Alone and at any depth; a truth value has its own."""
+def test_a_type_has_a_program_of_its_own() -> None:
+    """Alone and at any depth: integers do not round."""
     calls = []
 
     def f(x: Any) -> Any:
@@ -108,9 +108,9 @@ def test_ints_and_floats_share_a_program() -> None:
         return x
 
     fast = jit(f)
-    for x in (1.0, 2, [1.0, [2]], [1, [2.0]], {"a": 1}, {"a": 1.0}):
+    for x in (1.0, 2, [1.0, [2]], [1, [2.0]], {"a": 1}, {"a": 1.0}) * 2:
         assert repr(fast(x)) == repr(x)
-    assert len(calls) == 3
+    assert len(calls) == 6
 
 
 def test_a_compiler_gets_the_function_itself() -> None:
@@ -180,9 +180,9 @@ MASKED: dict[str, Callable[[Any], Any]] = {
 def test_a_mask_that_is_no_argument(f: Callable[[Any], Any]) -> None:
     """An array of truth values is a constant; it decides member by member."""
     x = np.array([1.0, 2.0, 3.0])
-    value, slope = jit(value_and_grad(f))(x)
+    total, slope = jit(value_and_grad(lambda x: f(x).sum()))(x)
 
-    assert value.tolist() == [1.0, 0.0, 9.0]
+    assert total == 10.0
     assert slope.tolist() == [2.0, 0.0, 6.0]
     assert jit(f)(x).tolist() == [1.0, 0.0, 9.0]
 
@@ -265,10 +265,10 @@ def test_functions_of_numpy() -> None:
 
 
 def test_a_member_of_an_enum_is_its_number() -> None:
-    """A small integer of any kind becomes a float; a truth value does not."""
+    """Its name means nothing in the source."""
     trace = Trace()
 
-    assert repr(trace.constants[trace.constant(Size.SMALL)]) == "2.0"
+    assert repr(trace.constants[trace.constant(Size.SMALL)]) == "2"
     assert repr(trace.constants[trace.constant(True)]) == "True"
     assert jit(lambda x: x + Size.SMALL)(1.0) == 3.0
 

@@ -165,9 +165,7 @@ def test_a_tensor_takes_the_functions_of_one_number_as_they_are() -> None:
     with_rule = {place.removeprefix("Value.") for place in RULES if "Value." in place}
     anew = with_rule & set(vars(Tensor))
 
-    assert anew == {
-        *("__add__", "__sub__", "__mul__", "__truediv__", "maximum")
-    }
+    assert anew == {*("__add__", "__sub__", "__mul__", "__truediv__", "maximum")}
 
 
 def test_nothing_else_adds_to_a_gradient() -> None:

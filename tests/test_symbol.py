@@ -296,8 +296,8 @@ def test_the_gradient_is_written_down() -> None:
     trace = x.data.trace
     trace, places = simplified(trace, [x.grad.place, y.grad.place])
 
-    assert read(x.grad) == ("+", ("+", "y", 0.0), ("exp", "x"))
-    assert read(Symbol(trace, places[0])) == ("+", "y", ("exp", "x"))
+    assert read(x.grad) == ("+", ("exp", "x"), ("+", "y", 0.0))
+    assert read(Symbol(trace, places[0])) == ("+", ("exp", "x"), "y")
     assert read(y.grad) == ("+", "x", 0.0)
 
 

@@ -152,7 +152,7 @@ def test_a_result_has_a_name() -> None:
 
 def test_inputs_and_constants_are_results() -> None:
     """They need no line."""
-    assert written(lambda a, b, c: [b, 2, -1.5, a, b]) == ["b, 2.0, -1.5, a, b"]
+    assert written(lambda a, b, c: [b, 2, -1.5, a, b]) == ["b, 2, -1.5, a, b"]
 
 
 def test_the_longest_part() -> None:
@@ -292,7 +292,8 @@ def test_nothing_to_write() -> None:
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        (2, "2.0"),
+        (2, "2"),
+        (2.0, "2.0"),
         (0.1, "0.1"),
         (-0.5, "-0.5"),
         (0.0, "0.0"),
@@ -304,7 +305,6 @@ def test_nothing_to_write() -> None:
         (2**60 + 1, "1152921504606846977"),
         (-(2**60), "-1152921504606846976"),
         (True, "True"),
-        (np.float64(0.1), "0.1"),
     ],
 )
 def test_a_literal(number: Any, text: str) -> None:
@@ -463,8 +463,8 @@ BOTH_DIALECTS: dict[str, tuple[Callable[..., Any], str, str]] = {
     ),
     "minimum": (
         lambda a, b, c: a.minimum(2),
-        "a if a <= 2.0 or a != a else 2.0",
-        "minimum(a, 2.0)",
+        "a if a <= 2 or a != a else 2",
+        "minimum(a, 2)",
     ),
     "sign": (
         lambda a, b, c: a.sign(),
@@ -522,7 +522,7 @@ def test_what_is_written_twice_has_a_name() -> None:
     ]
     assert written(lambda a, b, c: (a * b).minimum(3)) == [
         "v0 = a * b",
-        "v1 = v0 if v0 <= 3.0 or v0 != v0 else 3.0",
+        "v1 = v0 if v0 <= 3 or v0 != v0 else 3",
         "v1",
     ]
     assert written(lambda a, b, c: (a * b).sign()) == [
@@ -814,14 +814,12 @@ def test_a_long_line_is_folded_between_its_parts() -> None:
 
 
 def test_what_cannot_be_folded() -> None:
-    """A name is not broken, and neither is a minus sign from its number."""
-    long = "x" * 100
+    """A name is not broken, and neither is `return` from what follows."""
+    long, hyphened = "x" * 100, "-".join(["a" * 30] * 3)
 
-    assert fold(f"return {long}") == ["    return", "        " + long]
-    assert fold("return " + "-".join(["a" * 30] * 3)) == [
-        "    return",
-        "        " + "-".join(["a" * 30] * 3),
-    ]
+    assert fold(f"return {long}") == [f"    return {long}"]
+    assert fold(f"return {hyphened}") == [f"    return {hyphened}"]
+    assert fold(f"v0 = {long}") == ["    v0 =", f"        {long}"]
 
 
 KEYS = st.text(max_size=12) | st.integers() | st.binary(max_size=8)

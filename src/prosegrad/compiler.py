@@ -271,7 +271,7 @@ class Compiled:
     def __init__(self, f: Function, compiler: Any = None) -> None:
         self._f = f
         self._compiler = compiler
-        self._programs: dict[Any, Function] = {}
+        self._programs: dict[Any, Function | None] = {}
         update_wrapper(self, f, updated=())
 
     def __call__(self, *args: Tree) -> Tree:
@@ -285,7 +285,9 @@ class Compiled:
         if _lent:
             return self._eagerly(args)
         key = self._key_of(args)
-        program = self._programs.get(key) or self._made(key, args)
+        program: Any = self._programs.get(key, self)
+        if program is self:
+            program = self._programs[key] = self._made(args)
         if isinstance(program, Compiled):
             return program(*args)
         if program is not None:
@@ -305,18 +307,15 @@ class Compiled:
     def _key_of(self, args: Sequence[Tree]) -> Any:
         return tuple(map(_key, args))
 
-    def _made(self, key: Any, args: Sequence[Tree]) -> Function | None:
+    def _made(self, args: Sequence[Tree]) -> Function | None:
         """Return a new program, or None if there can be none."""
         numbers_of(self._name, "argument", args)
         try:
-            program = self._program(args)
+            return self._program(args)
         except TracingError:
             raise
         except Exception:  # then f says what is wrong, or knows better
             return None
-        if program is not None:
-            self._programs[key] = program
-        return program
 
     def _program(self, args: Sequence[Tree]) -> Function | None:
         numbers = flatten(args)[0]
@@ -360,9 +359,12 @@ class Compiled:
         scope = getattr(self._f, "__globals__", {})
         if _is_ours(scope) or any(map(_is_strange, flatten(args)[0])):
             try:
-                return self._f(*args)
+                result = self._f(*args)
             except AttributeError:
                 pass  # a plain number has no sin
+            else:
+                numbers_of(self._name, "result", result)
+                return result
         return Graph(self._name, self._f, args).result
 
 
