@@ -1112,11 +1112,11 @@ def test_numba() -> None:
 
 
 def test_jax() -> None:
-    """The source is what JAX takes, with its namespace."""
+    """The source is what JAX takes."""
     jax = pytest.importorskip("jax", reason="JAX is not installed")
-    f = value_and_grad(wavy)
-    fast = jit(f, xp=jax.numpy, compiler=jax.jit)
-    value, slopes = fast(COLUMNS)
+    f = value_and_grad(summed(wavy))
+    fast = jit(f, compiler=jax.jit)
+    value, slopes = fast([jax.numpy.asarray(column) for column in COLUMNS])
     expected, expected_slopes = jit(f)(COLUMNS)
 
     assert isinstance(value, jax.Array)

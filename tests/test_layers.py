@@ -558,9 +558,17 @@ def test_the_own_parameters_are_back_after_an_error() -> None:
 def test_a_model_without_a_gradient_is_compiled_too() -> None:
     model = Holders()
     state = {name: a + 1.0 for name, a in model.state().items()}
-    run = jit_arrays(lambda state, x: functional_call(model, state, x))
+    calls = []
 
-    close(run(state, X[0, :, :2]), functional_call(model, state, X[0, :, :2]).data)
+    def predict(state: Any, x: Any) -> Any:
+        calls.append(x)
+        return functional_call(model, state, x).data
+
+    run, x = jit_arrays(predict), X[0, :, :2]
+
+    close(run(state, x), predict(state, x))
+    close(run(state, x), functional_call(model, state, x).data)
+    assert len(calls) == 2
 
 
 def test_a_call_inside_a_call() -> None:

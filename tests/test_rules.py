@@ -8,6 +8,7 @@ of its own would stay right.
 from __future__ import annotations
 
 import ast
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ RULES: dict[str, Function] = {
     "_power": lambda x: x[0] ** x[1] + x[0] ** 3,
     "dot": lambda x: engine.dot(x, [x[1], 2.0], x[0]),
     "Value.maximum": lambda x: x[0].maximum(x[1]),
+    "Value.minimum": lambda x: (-x[0]).minimum(x[1]),
     "Value.relu": lambda x: x[0].relu(),
     "Value.leaky_relu": lambda x: (-x[0]).leaky_relu(),
     "Value.exp": lambda x: x[0].exp(),
@@ -63,9 +65,14 @@ RULES: dict[str, Function] = {
 OF_ARRAYS = {"_where"}  # with floats, a choice is made before it is an operation
 # Parts of slopes that may be infinite; a number inside has them without a node.
 OF_SLOPES = {"_gap", "_reciprocal"}
+CALLS = "__wrapped__"  # what a function calls in the end
 HELPER = "Value._unary"  # the rule of all functions of one number
 # Modules with rules that no single number has: of shapes, sums, products, parts.
-OF_SHAPES = {"tensor", "windows", "layers", "attention", "recomputing"}
+OF_SHAPES = {"tensor", "windows", "layers", "attention"}
+# Modules that hand on what a walk, or a rule of the reader, has found.
+HANDING_ON = {"custom", "recomputing"}
+# One complex number has no slope of this; arrays of them have, of real losses.
+OF_COMPLEX = {"Tensor.__abs__"}
 # Where they stand in `tensor`, and who gives a slope to `_node`.
 IN_TENSOR = ["_joined", "_node", "_stretched", "concat", "linear", "matmul"]
 # A pass makes use of these itself, and other modes of them at other places. So
@@ -140,7 +147,8 @@ def test_every_rule_of_a_number_is_in_one_module_and_is_tried_here() -> None:
     rules = found.pop("value")
 
     assert found.pop("derivatives") == [SEED]
-    assert {module for module, names in found.items() if names} <= OF_SHAPES
+    with_rules = {module for module, names in found.items() if names}
+    assert with_rules <= OF_SHAPES | HANDING_ON
     assert sorted([*RULES, *OF_ARRAYS, *OF_SLOPES, HELPER]) == sorted(rules)
     assert len(RULES) + len(OF_ARRAYS) == 30
 
@@ -153,25 +161,34 @@ def test_the_rules_of_shapes_are_others() -> None:
 
     assert sorted(places(sources["tensor"])) == IN_TENSOR
     assert {name for name in made if made[name]} <= OF_SHAPES
-    for module in OF_SHAPES & set(sources):
+    for module in (OF_SHAPES | HANDING_ON) & set(sources):
         tree = ast.parse(sources[module])
-        others = [*places(sources[module]), *made[module]]
+        others = {*places(sources[module]), *made[module]} - OF_COMPLEX
         assert of_numbers.isdisjoint(map(own_name, others))
         assert not any(map(_gives_a_slope, ast.walk(tree)))
 
 
 def test_a_tensor_takes_the_functions_of_one_number_as_they_are() -> None:
-    """What it defines anew are operators, whose operands may differ in shape."""
+    """What it defines anew calls them, after a look at shapes and types."""
     with_rule = {place.removeprefix("Value.") for place in RULES if "Value." in place}
-    anew = with_rule & set(vars(Tensor))
+    wrapped = {name for name in with_rule if hasattr(getattr(Tensor, name), CALLS)}
+    for name in wrapped:
+        assert getattr(getattr(Tensor, name), CALLS) is getattr(Value, name)
+    anew = (with_rule - wrapped) & set(vars(Tensor))
 
-    assert anew == {*("__add__", "__sub__", "__mul__", "__truediv__", "maximum")}
+    assert anew == {
+        *("__add__", "__sub__", "__mul__", "__truediv__"),
+        *("maximum", "minimum", "leaky_relu", "__abs__"),
+    }
+    for name in anew:
+        assert f"Value.{name}" in inspect.getsource(getattr(Tensor, name))
 
 
 def test_nothing_else_adds_to_a_gradient() -> None:
     """Outside of the rules, the seed of `backward` is the only thing added.
 
-    `recomputing` hands on what `backward` has found for the copy of a graph.
+    `recomputing` hands on what `backward` has found for the copy of a graph,
+    and `custom` what the reader's rule returns.
     """
     adding = []
     for path in SOURCES:
@@ -182,7 +199,7 @@ def test_nothing_else_adds_to_a_gradient() -> None:
             for name, function in _functions(ast.parse(source))
             if name not in rules and any(map(_hands_on, ast.walk(function)))
         ]
-    adding = [place for place in adding if place[0] != "recomputing"]
+    adding = [place for place in adding if place[0] not in HANDING_ON]
 
     assert adding == [("tensor", "Tensor.backward"), ("value", "Value.backward")]
 
@@ -195,9 +212,11 @@ def added(module: str) -> list[ast.AugAssign]:
 
 
 def test_the_seed_is_added_as_it_came() -> None:
-    """What `Graph.pull` adds is a name; neither it nor `recomputing` multiplies."""
+    """What `Graph.pull` adds is a name; none that hands on multiplies."""
     assert [ast.unparse(n) for n in added("derivatives")] == ["output.grad += seed"]
-    for statement in added("recomputing"):
+    statements = [statement for module in HANDING_ON for statement in added(module)]
+    assert statements
+    for statement in statements:
         parts = ast.walk(statement.value)
         assert not any(isinstance(part, ast.BinOp | ast.Call) for part in parts)
 

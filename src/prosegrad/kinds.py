@@ -91,9 +91,9 @@ class Functions:
 
     def sigmoid(self, x: Number) -> Number:
         """Return `1 / (1 + exp(-x))` without overflow."""
-        up = getattr(x, "real", x) >= 0
-        z = self.exp(-x if up else x)
-        return 1 / (1 + z) if up else z / (1 + z)
+        real: Any = getattr(x, "real", x)
+        z = self.exp(-x if real >= 0 else x)
+        return 1 / (1 + z) if real >= 0 else z / (1 + z)
 
     def softplus(self, x: Number) -> Number:
         """Return `log(1 + exp(x))` without overflow."""

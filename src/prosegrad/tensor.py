@@ -731,16 +731,16 @@ def _counted(x: Tensor) -> Tensor:
     return x if wide is y else _node(x, wide, "astype", lambda g: g)
 
 
-def _of_floats(rule: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a rule that turns whole numbers into floats first."""
+def _of_floats(name: str) -> Callable[[Any], Any]:
+    """Return a method that turns whole numbers into floats first."""
 
-    @wraps(rule)
+    @wraps(getattr(Value, name))
     def method(self: Tensor) -> Any:
         x = self.data
         if type(x) is not np.ndarray or x.dtype.kind != "f":
             if is_kind(x, ("integral", "bool")):
                 self = self * 1.0
-        return rule(self)
+        return getattr(Value, name)(self)
 
     return method
 
@@ -749,7 +749,7 @@ CURVES = ["exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan"]
 CURVES += ["asin", "acos", "atan", "sinh", "cosh", "tanh", "sigmoid"]
 CURVES += ["softplus", "gelu"]
 for _name in CURVES:
-    setattr(Tensor, _name, _of_floats(getattr(Value, _name)))
+    setattr(Tensor, _name, _of_floats(_name))
 
 
 def where(condition: Any, x: Number, y: Number) -> Any:

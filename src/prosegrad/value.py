@@ -676,7 +676,8 @@ def _slope_of_number(x: Number, n: Number, i: int, k: int) -> Number:
     if k:
         x = _of_kind(n, x)
         total = _times_logs(x, total, factors, k)
-    p, real = n - i, getattr(n, "real", n)
+    p = n - i
+    real: Any = getattr(n, "real", n)
     if total == 0 or (x == 0 and (real > i or i == p == 0)):
         return 0
     if p == 0:
