@@ -737,9 +737,9 @@ def _of_floats(name: str) -> Callable[[Any], Any]:
     @wraps(getattr(Value, name))
     def method(self: Tensor) -> Any:
         x = self.data
-        if type(x) is not np.ndarray or x.dtype.kind != "f":
-            if is_kind(x, ("integral", "bool")):
-                self = self * 1.0
+        plain = type(x) is np.ndarray and x.dtype.kind == "f"
+        if not plain and is_kind(x, ("integral", "bool")):
+            self = self * 1.0
         return getattr(Value, name)(self)
 
     return method
