@@ -18,6 +18,7 @@ from operator import methodcaller
 from typing import Any
 
 import mpmath
+import numpy as np
 import pytest
 from mpmath import mpf
 
@@ -289,15 +290,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "inside": (lambda: Value(Value(Decimal(-2))).leaky_relu(), r"^leaky_relu\(Decimal"),
     "gelu": (lambda: Value(Decimal(1)).gelu(), r"^gelu\(Decimal\('1'\)\): "),
     "order": (lambda: Value(1j).leaky_relu(), r"^leaky_relu\(1j, 0.01\): "),
-    "1": (lambda: where(1, Value(2.0), 3.0), "^where: the condition 1 is of type int"),
-    "0": (lambda: where(0, 2.0, 3.0), "^where: the condition 0 is of type int"),
-    "float": (lambda: where(2.0, Value(2.0), 3.0), "condition 2.0 is of type float"),
     "list": (lambda: where([True], Value(2.0), 3.0), r"condition \[True\]"),
     "empty": (lambda: where([], 2.0, 3.0), r"condition \[\] is of type list"),
     "None": (lambda: where(None, 2.0, 3.0), "condition None"),
     "text": (lambda: where("no", Value(2.0), 3.0), "condition 'no'"),
-    "Value": (lambda: where(Value(2.0), Value(2.0), 3.0), "condition 2.0"),
-    "method": (lambda: Value.where(1, 2.0, 3.0), "condition 1 is of type int"),
 }
 
 
@@ -464,3 +460,32 @@ def test_a_decimal_zero_has_no_negative_power() -> None:
     for base, n in ((0, Decimal(-1)), (Decimal(0), -1), (Decimal(0), Decimal(-2))):
         with pytest.raises(ZeroDivisionError, match="zero has no negative power"):
             power(base, n)
+
+
+CONDITIONS: dict[str, Callable[[bool], Any]] = {
+    "bool": bool,
+    "int": int,
+    "float": lambda c: 2.5 * c,
+    "Fraction": Fraction,
+    "Decimal": Decimal,
+    "np.bool_": np.bool_,
+    "np.int8": np.int8,
+    "np.float32": np.float32,
+    "Value": lambda c: Value(float(c)),
+    "Value of a Value": lambda c: Value(Value(c)),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_number_decides_as_it_does_for_if(name: str, holds: bool) -> None:
+    """And what was not chosen may have no slope."""
+    condition = CONDITIONS[name](holds)
+
+    def f(x: Any) -> Any:
+        return where(condition, x * x, x.sqrt())
+
+    x = 1.0 if holds else 4.0
+    slopes = {grad(f)(x), jvp(f, (x,), (1.0,))[1], jit(grad(f))(x)}
+    assert slopes == {2.0 if holds else 0.25}
+    assert where(condition, 2.0, 3.0) == (2.0 if holds else 3.0)

@@ -793,12 +793,13 @@ def where(condition: Any, x: Number, y: Number) -> Any:
     the one that was chosen.
 
     Args:
-        condition: A bool, or an array of them.
+        condition: A bool or an array of them; a number holds unless
+            it is 0.
         x: A number, a Value or plain.
         y: A number, a Value or plain.
 
     Raises:
-        TypeError: The condition is neither.
+        TypeError: The condition is none of these.
     """
     special = isinstance(x, type(y)) or not isinstance(y, Value)
     box = x if special else y
@@ -811,8 +812,9 @@ def _condition(condition: Any) -> Any:
         condition = condition.data
     if elementary.is_truth_value(condition):
         return condition
-    number = isinstance(condition, PythonNumber)
-    if number or namespace(condition) is elementary:
+    if isinstance(condition, PythonNumber):
+        return bool(condition)
+    if namespace(condition) is elementary:
         raise TypeError(
             f"where: the condition {condition!r} is of type "
             f"{type(condition).__name__}; it should be a bool or an "
