@@ -298,3 +298,105 @@ def test_threads_may_share_a_pull_back() -> None:
         found = [*pool.map(pull, cotangents * 5)]
 
     assert found == expected * 5
+
+
+# --- rules that call methods, as functions for `grad` do
+
+
+def waves(x: Any, n: int = 3) -> Any:
+    total = 0.0 * x
+    for k in range(n):
+        total = total + (k * x).sin() * x.exp()
+    return total
+
+
+def waves_by_vjp() -> Function:
+    f = custom_vjp(waves)
+
+    def bwd(residuals: Any, cotangent: Any) -> Any:
+        x, n = residuals
+        slope: Any = 0.0 * x
+        for k in range(n):
+            slope = slope + ((k * x).cos() * k + (k * x).sin()) * x.exp()
+        return cotangent * slope, None
+
+    f.defvjp(lambda x, n: (f(x, n), (x, n)), bwd)
+    return f
+
+
+def waves_by_jvp() -> Function:
+    f = custom_jvp(waves)
+
+    @f.defjvp
+    def rule(primals: Any, tangents: Any) -> Any:
+        (x, n), (dx, _) = primals, tangents
+        slope: Any = 0.0 * x
+        for k in range(n):
+            slope = slope + ((k * x).cos() * k + (k * x).sin()) * x.exp()
+        return f(x, n), slope * dx
+
+    return f
+
+
+WAYS: dict[str, Callable[[Function], Function]] = {
+    "plain": lambda f: f,
+    "grad": grad,
+    "value_and_grad": value_and_grad,
+    "jvp": lambda f: lambda x: jvp(f, (x,), (1.0,)),
+    "vjp": lambda f: lambda x: vjp(f, x)[1](1.0),
+    "jacobian": jacobian,
+    "hessian": hessian,
+    "hvp": lambda f: lambda x: hvp(f, (x,), (1.0,)),
+    "third": lambda f: grad(grad(grad(f))),
+    "jit": jit,
+    "jit(grad)": lambda f: jit(grad(f)),
+    "jit(hessian)": lambda f: jit(hessian(f)),
+    "grad(jit)": lambda f: grad(jit(f)),
+}
+
+
+@pytest.mark.parametrize("x", [0.7, -2.0])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("make", [waves_by_vjp, waves_by_jvp])
+def test_rules_may_call_methods(make: Callable[[], Function], way: str, x: Any) -> None:
+    """A number that is only counted with stays an int."""
+    rule = make()
+    found = WAYS[way](lambda x: rule(x, 3))(x)
+    point: Any = Value(float(x)) if way == "plain" else x
+    expected = WAYS[way](lambda x: waves(x, 3))(point)
+    if way == "plain":
+        expected = expected.data
+
+    flat = found if isinstance(found, tuple) else (found,)
+    truth = expected if isinstance(expected, tuple) else (expected,)
+    for a, b in zip(flat, truth, strict=True):
+        assert type(a) in (float, int)
+        assert math.isclose(a, b, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("make", [waves_by_vjp, waves_by_jvp])
+def test_rules_may_call_methods_of_arrays(make: Callable[[], Function]) -> None:
+    np = pytest.importorskip("numpy")
+    f = make()
+    x = np.array([0.3, 0.7])
+
+    for g in (grad, lambda f: jit(grad(f)), lambda f: grad(jit(f))):
+        found = g(lambda x: f(x, 3).sum())(x)
+        assert np.allclose(found, [grad(lambda x: waves(x))(float(v)) for v in x])
+
+
+def test_a_whole_number_has_methods_too() -> None:
+    f = custom_vjp(lambda x: x.sin())
+    f.defvjp(lambda x: (f(x), x), lambda x, cotangent: (cotangent * x.cos(),))
+
+    assert f(2) == math.sin(2)
+    assert grad(f)(2) == math.cos(2)
+    assert grad(grad(f))(2) == -math.sin(2)
+
+
+def test_an_attribute_that_is_missing_is_named() -> None:
+    f = custom_vjp(lambda x: x.sinus())
+    f.defvjp(lambda x: (f(x), x), lambda x, cotangent: (cotangent,))
+
+    with pytest.raises(AttributeError, match="sinus"):
+        grad(f)(1.0)

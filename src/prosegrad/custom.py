@@ -12,8 +12,42 @@ from typing import Any
 
 from prosegrad.derivatives import Function, find_box, vjp
 from prosegrad.elementary import Number, is_number
+from prosegrad.levels import new_level
 from prosegrad.trees import Structure, Tree, flatten, unflatten
 from prosegrad.value import Value, namespace
+
+CONSTANT = "constant"
+
+
+def _called(f: Function, *args: Tree) -> Any:
+    """Call a function of plain numbers, which may use methods."""
+    try:
+        return f(*args)
+    except AttributeError:
+        pass  # a plain number has no exp
+    try:
+        return _with_boxes(f, args, plain=int)
+    except AttributeError:
+        return _with_boxes(f, args, plain=())
+
+
+def _with_boxes(f: Function, args: Sequence[Tree], plain: Any) -> Any:
+    leaves, structure = flatten(args)
+    with new_level(leaves) as level:
+        boxed = [
+            find_box(x).at_level(level)(x, (), CONSTANT)
+            if is_number(x) and not isinstance(x, (Value, plain))
+            else x
+            for x in leaves
+        ]
+        found, outside = flatten(f(*unflatten(structure, boxed)))
+    return unflatten(
+        outside,
+        [
+            x.data if isinstance(x, Value) and x._level == level else x
+            for x in found
+        ],
+    )
 
 
 class custom_vjp:
@@ -60,9 +94,13 @@ class custom_vjp:
             bound.apply_defaults()
             args = bound.args
         leaves, structure = flatten(args)
-        levels = [v._level for v in leaves if isinstance(v, Value)]
+        levels = [
+            v._level
+            for v in leaves
+            if isinstance(v, Value) and v._op != CONSTANT
+        ]
         if not levels:
-            return self._f(*args)
+            return _called(self._f, *args)
         if self._rule is None:
             raise TypeError(f"{self._name}: it has no derivative rule")
         return self._boxed(self._rule, leaves, structure, max(levels))
@@ -86,7 +124,7 @@ class custom_vjp:
         ]
         own = set(map(id, inputs))
         inner = [x.data if id(x) in own else x for x in leaves]
-        out, residuals = fwd(*unflatten(structure, inner))
+        out, residuals = _called(fwd, *unflatten(structure, inner))
         outputs, out_structure = flatten(out)
         self._require_inner(outputs, level)
 
@@ -95,7 +133,8 @@ class custom_vjp:
                 cotangents = _zeros(outputs)
                 cotangents[i] = grad
                 tree = unflatten(out_structure, cotangents)
-                found = self._flat(bwd(residuals, tree), structure)
+                slopes = _called(bwd, residuals, tree)
+                found = self._flat(slopes, structure)
                 for x, cotangent in zip(leaves, found):
                     if id(x) in own and cotangent is not None:
                         x.grad += cotangent
@@ -199,7 +238,7 @@ def _turned_around(
     def tangent(*moves: Number) -> Tree:
         by_place = dict(zip(numbers, moves))
         found = [by_place.get(i) for i in range(len(leaves))]
-        return jvp(args, unflatten(structure, found))[1]
+        return _called(jvp, args, unflatten(structure, found))[1]
 
     _, pull = vjp(tangent, *_zeros([*numbers.values()]))
     by_place = dict(zip(numbers, pull(cotangent)))
