@@ -730,9 +730,10 @@ def _divided(y: Number, x: Number, i: int) -> Number:
 
 def _slope_of_array(x: Any, n: Any, i: int, k: int) -> Any:
     total, *factors = _factors(n, i, k)
+    like = n if _is_plain(x) else x
     p, zero = n - i, x == 0
     if k:
-        log = _logarithms(x, n)
+        log = _spread(_logarithms(x, n), like)
         for j in range(k):
             factor = factors[j] if j < len(factors) else 0
             lost = zero & (total == 0)
@@ -741,16 +742,26 @@ def _slope_of_array(x: Any, n: Any, i: int, k: int) -> Any:
         total = where(zero & (limit > 0 if i else limit >= 0), 0, total)
     if not i:
         return total * x**n
-    empty = total == 0
+    empty, far = total == 0, 2 * getattr(n, "real", n) < i
+    empty = bool(empty) if _is_plain(total) else empty
+    far = bool(far) if _is_plain(n) else far
     if empty is True:
-        return 0
-    far = 2 * getattr(n, "real", n) < i
-    near = total * x ** where(empty, 0, p)
+        return namespace(x).zeros_like(x)
+    if empty is not False:
+        p = where(empty, 0, _spread(p, like))
+    near = total * x**p
     if far is False:
         return near
     far = far & (abs(x) < math.inf) & (x != 0)
-    divided = _divided(total * x**n, where(far, x, 1), i)
-    return where(far, divided, near)
+    x = where(far, _spread(x, like), 1)
+    return where(far, _divided(total * x**n, x, i), near)
+
+
+def _spread(x: Any, like: Any) -> Any:
+    """Return a plain number as an array, of the type of another."""
+    if not _is_plain(x):
+        return x
+    return namespace(like).zeros_like(like) + x
 
 
 def _logarithms(x: Any, n: Any) -> Any:
