@@ -120,6 +120,11 @@ SOURCES: dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]] = {
         (1.0, 2.0),
         "def compiled(x, y):\n    v0 = sin(y) + 0.0\n    return v0\n",
     ),
+    "a gradient that begins with a minus": (
+        grad(lambda x, y: 1.0 - x * y.sin()),
+        (1.0, 2.0),
+        "def compiled(x, y):\n    v0 = 0.0 - sin(y)\n    return v0\n",
+    ),
     "a zero gradient": (
         grad(lambda x, y: y),
         (1.0, 2.0),

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prosegrad import TracingError, Value, grad, jit, value_and_grad, where
+from prosegrad import TracingError, Value, grad, jit, kinds, value_and_grad, where
+from prosegrad.derivatives import Graph
 from prosegrad.operations import Trace
 from prosegrad.symbol import Symbol
 
@@ -20,6 +21,14 @@ Point = namedtuple("Point", "x y")
 
 def cube(x: Any) -> Any:
     return x * x * x
+
+
+def outcome(f: Callable[..., Any], *args: Any) -> str:
+    """Return what a function returns or raises."""
+    try:
+        return repr(f(*args))
+    except Exception as error:
+        return type(error).__name__
 
 
 class Colour(enum.Enum):
@@ -248,6 +257,67 @@ def test_a_method_of_what_is_no_number(call: Callable[[Any], Any]) -> None:
     """It raises at once, like an operator."""
     with pytest.raises(TypeError, match=r"^(maximum|minimum|where): not all of "):
         call(symbols("x")[0])
+
+
+def chosen(x: Any) -> Any:
+    """Return x, unless it is large, with a slope that overflows elsewhere."""
+    return where(x < 1, x, x * (x * x))
+
+
+NAN_IN_BETWEEN: dict[str, Callable[[Any], Any]] = {
+    "compared": lambda x: where(grad(chosen)(x) > 0, x, 2.0 * x),
+    "compared in a sum": lambda x: where(2.0 + grad(chosen)(x) == 3.0, x, 2.0 * x),
+    "maximum": lambda x: (grad(chosen)(x) * x).maximum(x * 0.5),
+    "minimum": lambda x: (x * 0.5).minimum(grad(chosen)(x) * x),
+    "sign": lambda x: grad(chosen)(x).sign() * x,
+    "relu": lambda x: grad(lambda x: (chosen(x) * x).relu())(x) + x,
+    "power": lambda x: grad(chosen)(x) ** (x * 0.0),
+    "slope of it": grad(lambda x: where(grad(chosen)(x) > 0, x, 2.0 * x)),
+    "a choice compared": lambda x: where(
+        where(x < 2, grad(chosen)(x), 0.5) == 1.0, x, 2.0 * x
+    ),
+    "what only fails": grad(lambda x: 0.0 * (1.0 - grad(chosen)(x)).log() + x),
+    "0 times a choice": grad(lambda x: 0.0 * where(x < 1, x, x * (x * x))),
+    "0 times, compared": lambda x: where(
+        grad(lambda x: 0.0 * chosen(x))(x) == 0.0, x, 2.0 * x
+    ),
+}
+
+
+@pytest.mark.parametrize("x", [-1e200, 1e200, math.nan, 0.5])
+@pytest.mark.parametrize("f", NAN_IN_BETWEEN.values(), ids=NAN_IN_BETWEEN)
+def test_a_slope_of_the_side_that_was_not_taken(f: Any, x: float) -> None:
+    """It is 0 times infinity in the code only, and does not decide."""
+    expected = outcome(lambda x: Graph("jit", f, (x,)).result, x)
+
+    assert outcome(jit(f), x) == expected
+
+
+def test_a_constant_is_not_tested_for_nan() -> None:
+    """A choice that may fail, and that nobody needs, adds no empty condition."""
+    source = jit(grad(lambda x: where(x > 0, x, 2.0).log() * 0.0)).source(1.0)
+    assert "if ():" not in source
+    source = jit(lambda x: (where(x > 0, x, 2.0).log() ** 0.0, 3)).source(1.0)
+    assert "log(" in source
+    assert "if (" not in source
+
+
+@pytest.mark.parametrize("x", [10**400, -(10**400), 3], ids=["+", "-", "small"])
+@pytest.mark.parametrize("name", kinds.NAMES)
+def test_an_integer_that_is_too_large_for_a_float(name: str, x: int) -> None:
+    """No function takes it, though nobody needs what it returns."""
+
+    def small(x: Any) -> Any:
+        return getattr(-abs(x), name)()
+
+    for f in (
+        lambda x, y: where(x > 0, y, getattr(x, name)()),
+        lambda x, y: where(x > 0, small(x), y) * 0.0 + y,
+        grad(lambda x, y: getattr(x, name)() + y, 1),
+        grad(lambda x, y: small(x) + y, 1),
+    ):
+        expected = outcome(lambda *args, f=f: Graph("jit", f, args).result, x, 2.0)
+        assert outcome(jit(f), x, 2.0) == expected
 
 
 def test_functions_of_numpy() -> None:

@@ -737,8 +737,14 @@ def test_what_is_no_array_is_refused(args: Any, message: str) -> None:
 
 
 def test_a_result_that_is_no_number() -> None:
-    with pytest.raises(TypeError, match=r"jit_arrays: result\[1\] is 'text'"):
-        jit_arrays(lambda x: [x, "text"])(np.ones(2))
+    """It is refused each time; a number that is constant comes back."""
+    f = jit_arrays(lambda x: [x, "text"])
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"jit_arrays: result\[1\] is 'text'"):
+            f(np.ones(2))
+
+    constants = jit_arrays(lambda x: [3, True, 2.5, 1j])(np.ones(2))
+    assert repr(constants) == "[3, True, 2.5, 1j]"
 
 
 def test_shapes_that_do_not_fit() -> None:

@@ -7,6 +7,7 @@ import itertools
 import math
 import operator
 import random
+import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
@@ -40,6 +41,7 @@ from prosegrad.writer import (
     display,
     fold,
     live_places,
+    may_fail,
     operands_of,
 )
 from tests.operators import BINARY
@@ -687,6 +689,40 @@ CONDITIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda a, b, c: a - b if a + b < c else -c,
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("make", "is_named"),
+    [
+        (lambda a, b, c: 1.0 / (a.exp() + 1.0), False),
+        (lambda a, b, c: 1.0 / (2.0 + (-abs(a)).exp()), False),
+        (lambda a, b, c: a / 2.0, False),
+        (lambda a, b, c: a / math.inf, False),
+        (lambda a, b, c: a / math.nan, False),
+        (lambda a, b, c: (-abs(a)).exp(), False),
+        (lambda a, b, c: a.atan() - a.tanh(), False),
+        (lambda a, b, c: a / a.exp(), True),
+        (lambda a, b, c: a / (a.exp() - 1.0), True),
+        (lambda a, b, c: a / (a.exp() + b), True),
+        (lambda a, b, c: a / (a.sin() + 1.0), True),
+        (lambda a, b, c: a / 0.0, True),
+        (lambda a, b, c: a / -0.0, True),
+        (lambda a, b, c: a.exp(), True),
+        (lambda a, b, c: (-b).exp(), True),
+        (lambda a, b, c: a**2, True),
+    ],
+)
+def test_what_may_fail_is_computed_before_the_choice(
+    make: Callable[..., Any], is_named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what cannot fail is computed where it was chosen."""
+    monkeypatch.setattr("prosegrad.writer.LONGEST_PART", 1000)
+    trace, (place,) = traced(make)
+
+    assert may_fail(trace, place) is is_named
+    line = written(lambda a, b, c: (b > c).where(make(a, b, c), c))[-2]
+    assert line.endswith(" if b > c else c")
+    assert bool(re.search(r"= v\d+ if", line)) is is_named
 
 
 @pytest.mark.parametrize("width", [LONGEST_PART, 1000], ids=["lines", "no lines"])

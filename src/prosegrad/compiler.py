@@ -27,7 +27,12 @@ from prosegrad.elementary import Number
 from prosegrad.kinds import NAMES
 from prosegrad.levels import _lent
 from prosegrad.memory import collector_paused
-from prosegrad.operations import Trace, kind_of, simplified
+from prosegrad.operations import (
+    COMPARISONS,
+    Trace,
+    kind_of,
+    simplified,
+)
 from prosegrad.symbol import (
     Symbol,
     TracingError,
@@ -141,7 +146,7 @@ def write(
     shown = outside if _is_plain(outside) else _flat(len(texts))
     lines = [f"    {line}" for line in writer.lines]
     if forms is SCALAR:
-        lines += _no_nan(trace, outputs, texts)
+        lines += _no_nan(trace, outputs, also, writer)
     lines += fold(f"return {display(shown, texts)}")
     head = f"def {name}({', '.join(names)}):"
     source = "\n".join([head, *lines, ""])
@@ -159,17 +164,43 @@ def _require_numbers(trace: Trace) -> None:
 
 
 def _no_nan(
-    trace: Trace, outputs: Sequence[int], texts: Sequence[str]
+    trace: Trace,
+    outputs: Sequence[int],
+    also: Sequence[int],
+    writer: Writer,
 ) -> list[str]:
     """Return lines that raise an error for a NaN out of a choice."""
-    live = live_places(trace, outputs)
+    live = live_places(trace, [*outputs, *also])
     if not any(_makes_nan(trace, place) for place in live):
         return []
-    pairs = zip(texts, outputs)
-    names = {x for x, i in pairs if i not in trace.constants}
+    tested = {*outputs, *_deciding(trace, live, also)}
+    texts = (writer.texts[i][0] for i in tested - {*trace.constants})
+    names = {x if x.isidentifier() else f"({x})" for x in texts}
+    if not names:
+        return []
     tests = " or ".join(f"{x} != {x}" for x in sorted(names))
     lines = textwrap.wrap(f"if ({tests}):", WIDTH - 4)
     return [f"    {x}" for x in [*lines, "    raise ValueError"]]
+
+
+def _deciding(
+    trace: Trace, live: Sequence[int], also: Sequence[int]
+) -> set[int]:
+    """Return what decides or may fail, made with a choice of 0."""
+    found: set[int] = set()
+    doubtful: set[int] = set()
+    for place in live:
+        op, *operands = trace.nodes[place]
+        made = doubtful.intersection(operands)
+        if op in COMPARISONS:
+            found |= made
+            continue
+        if op == "where":
+            found |= made & {operands[0]}
+            made |= {*filter(trace.is_zero, operands)}
+        if made:
+            doubtful.add(place)
+    return found | doubtful.intersection(also)
 
 
 def _makes_nan(trace: Trace, place: int) -> bool:

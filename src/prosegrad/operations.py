@@ -74,6 +74,10 @@ class Trace:
         """Tell whether a place holds a number that is no array."""
         return isinstance(self.constants.get(place), (float, int))
 
+    def is_zero(self, place: int) -> bool:
+        """Tell whether a place holds 0, of any type and sign."""
+        return self.is_plain(place) and not self.constants[place]
+
     def type_of(self, op: str, *operands: Any) -> Any:
         """Return the type of the result, None if it is not known."""
         if op == "input":
@@ -205,7 +209,7 @@ def _negate(trace: Trace, i: int, free: bool) -> int:
     if op == "neg":
         return int(operands[0])
     if op == "-" and free:
-        return trace.node("-", operands[1], operands[0])
+        return _subtract(trace, operands[1], operands[0], free)
     factor, x = trace.factor(i)
     if factor is not None:
         opposite = trace.constant(-trace.constants[factor])
@@ -233,7 +237,8 @@ def _add(trace: Trace, i: int, j: int, free: bool) -> int:
             zero and (free or b in trace.unsigned)
         ):
             return b
-        opposite = None if zero else _opposite(trace, b)
+        is_sum = zero and trace.nodes[b][0] != "neg"
+        opposite = None if is_sum else _opposite(trace, b)
         if opposite is not None:
             return _subtract(trace, a, opposite, free)
     if (i in trace.constants, i) > (j in trace.constants, j):
@@ -312,7 +317,8 @@ def _choose(
 ) -> int:
     if trace.is_plain(condition):
         return i if trace.constants[condition] else j
-    return i if i == j else trace.node("where", condition, i, j)
+    same = i == j and not (trace.raises and trace.is_zero(i))
+    return i if same else trace.node("where", condition, i, j)
 
 
 def _both(trace: Trace, i: int, j: int, free: bool) -> int:

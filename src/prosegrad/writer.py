@@ -12,7 +12,13 @@ from numbers import Real
 from typing import Any
 
 from prosegrad.kinds import NAMES
-from prosegrad.operations import ARITHMETIC, PYTHON, Node, Trace
+from prosegrad.operations import (
+    ARITHMETIC,
+    PYTHON,
+    Node,
+    Trace,
+    is_float,
+)
 from prosegrad.trees import Structure
 
 
@@ -39,19 +45,34 @@ def mixes_types(trace: Trace, place: int) -> bool:
     return len(kinds) > 1 or Real in kinds
 
 
+def is_never_zero(trace: Trace, place: int) -> bool:
+    """Tell whether it is safe to divide by a number."""
+    op, *operands = trace.nodes[place]
+    if op != "+" or trace.nodes[operands[0]][0] != "exp":
+        return bool(trace.constants.get(place))
+    return bool(trace.constants.get(operands[1], 0) > 0)
+
+
 def may_fail(trace: Trace, place: int) -> bool:
     """Tell whether an operation on floats may raise an error."""
     op, *operands = trace.nodes[place]
-    if op in ("input", "constant", "tanh", "atan"):
+    if op in ("input", "constant"):
         return False
-    if op == "exp" and trace.nodes[operands[0]][0] == "neg":
-        (x,) = trace.nodes[operands[0]][1:]
-        return bool(trace.nodes[x][0] != "abs")
     kinds = [trace.types[i] for i in (place, *operands)]
-    if None in kinds or op == "**" or op in NAMES:
+    if None in kinds or op == "**":
         return True
-    by_zero = op == "/" and not trace.constants.get(operands[1])
+    if op in NAMES:
+        return not (is_float(kinds[1]) and _is_tame(trace, place))
+    by_zero = op == "/" and not is_never_zero(trace, operands[1])
     return by_zero or mixes_types(trace, place)
+
+
+def _is_tame(trace: Trace, place: int) -> bool:
+    op, x = trace.nodes[place]
+    if op != "exp":
+        return op in ("tanh", "atan")
+    op, *operands = trace.nodes[x]
+    return op == "neg" and bool(trace.nodes[operands[0]][0] == "abs")
 
 
 def failures(trace: Trace, outputs: Sequence[int]) -> list[int]:
