@@ -1134,7 +1134,7 @@ def test_arrays_of_jax() -> None:
     """They bring their namespace along."""
     jax = pytest.importorskip("jax", reason="JAX is not installed")
     x = jax.numpy.asarray([0.5, 1.5])
-    found = jit(grad(lambda x: x.sin() * x.relu()))(x)
+    found = jit(grad(lambda x: (x.sin() * x.relu()).sum()))(x)
 
     assert isinstance(found, jax.Array)
     np.testing.assert_allclose(found, np.sin(x) + x * np.cos(x), rtol=1e-5)
