@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from operator import methodcaller
 from typing import Any
 
@@ -249,6 +250,43 @@ def test_a_nest(depth: int) -> None:
     assert jit(lambda x: nest(x * 2))(3.0) == nest(6.0)
 
 
+BROUGHT = [2, True, 2.0, np.float64(2.0), np.float32(2.0), np.int8(2), np.uint8(2)]
+BROUGHT += [np.array(2.0), np.array(2, np.uint8)]
+OF_A_BATCH: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "-": lambda c, w, x: -(c * x) * w,
+    "- inside": lambda c, w, x: c * (-x) * w,
+    "+": lambda c, w, x: w + c * x,
+    "-c": lambda c, w, x: w * x - c * x,
+    "/": lambda c, w, x: 1 / (c * x * w),
+    "**": lambda c, w, x: (c * x) ** w,
+    "abs": lambda c, w, x: abs(c * x * w),
+    "sign": lambda c, w, x: (c * x * w).sign() * w,
+    "maximum": lambda c, w, x: (c * x * w).maximum(3.0),
+    "where": lambda c, w, x: where(c * x > 3, w * x, w - c),
+}
+
+
+def called(name: str, c: Any, w: Any, x: Any) -> Any:
+    return methodcaller(name)(c * x * w)
+
+
+OF_A_BATCH |= {n: partial(called, n) for n in ["exp", "log", "tanh", *ACTIVATIONS]}
+
+
+@pytest.mark.parametrize("constant", BROUGHT, ids=lambda c: f"{type(c).__name__} {c}")
+@pytest.mark.parametrize("name", OF_A_BATCH)
+def test_a_batch_with_constants_of_any_type(name: str, constant: Any) -> None:
+    """The mean is that of the examples, one after another in plain floats."""
+    xs = np.array([1.5, 2.5, 4.0])
+    for transform in (lambda f: f, grad):
+        found = batch_mean(
+            transform(partial(OF_A_BATCH[name], constant)), in_axes=(None, 0)
+        )(1.5, xs)
+        plain = jit(transform(partial(OF_A_BATCH[name], float(constant))))
+        expected = np.mean([plain(1.5, float(x)) for x in xs])
+        assert np.isclose(found, expected, rtol=1e-12)
+
+
 # --- arrays
 
 
@@ -260,6 +298,8 @@ ARRAYS = [
 ]
 OF_ARRAYS: dict[str, Callable[[Any], Any]] = {
     "1.0 * x * x": lambda x: (1.0 * x) * x,
+    "-(-1.0 * x) * x": lambda x: -(-1.0 * x) * x,
+    "-(uint8 * x)": lambda x: -(np.array(3, np.uint8) * x),
     "x / 1": lambda x: x / 1,
     "x + 0.0": lambda x: 1 / (x + 0.0),
     "0 + x": lambda x: 1 / (0 + x),
@@ -286,6 +326,61 @@ def test_arrays(name: str, x: Any) -> None:
             found = compiled(x)
             assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
             assert repr(found.tolist()) == repr(expected.tolist())
+
+
+TYPES = ["bool", "uint8", "int8", "int32", "int64"]
+TYPES += ["float16", "float32", "float64", "complex128"]
+FACTORS: list[Any] = [1.0, -1.0, 0.0, -0.0, 2.0, -2.0, 0.5, 1, -1, 0, 2, True]
+FACTORS += [np.float64(-1.0), np.float32(2.0), np.int8(-1), np.uint8(2)]
+FACTORS += [np.array([1, 2], np.uint8), np.array([-1.0, 2.0])]
+
+
+def program_of_arrays(rng: random.Random, depth: int) -> Callable[[Any, Any], Any]:
+    """Return a random function of two arrays: signs, factors, sums, powers."""
+    if depth == 0:
+        constant = rng.choice(FACTORS)
+        leaves: list[Callable[[Any, Any], Any]] = [
+            lambda x, y: x,
+            lambda x, y: y,
+            lambda x, y: constant,
+        ]
+        return rng.choices(leaves, (5, 2, 5))[0]
+    left, right = (program_of_arrays(rng, rng.randrange(depth)) for _ in "ab")
+    n, edge = rng.choice([0, 1, 2, 1.0, 2.0]), rng.choice([0.0, 1.0])
+    inner: list[Callable[[Any, Any], Any]] = [
+        lambda x, y: -left(x, y),
+        lambda x, y: abs(left(x, y)),
+        lambda x, y: left(x, y) ** n,
+        lambda x, y: where(x > edge, left(x, y), right(x, y)),
+        lambda x, y: left(x, y) * right(x, y),
+        lambda x, y: left(x, y) + right(x, y),
+        lambda x, y: left(x, y) - right(x, y),
+        lambda x, y: left(x, y) / right(x, y),
+    ]
+    return rng.choices(inner, (4, 1, 1, 1, 4, 2, 2, 1))[0]
+
+
+def array_or_error(f: Callable[..., Any], *args: Any) -> Any:
+    """Return the type, the shape and the numbers of a result, or the error."""
+    try:
+        with np.errstate(all="ignore"):
+            found = np.asarray(f(*args))
+    except Exception as error:
+        return type(error)
+    return found.dtype, found.shape, repr(found.tolist()).replace("-nan", "nan")
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_random_programs_of_arrays(kind: str) -> None:
+    """Of every type: what a factor or a sign is taken from keeps its type."""
+    numbers = [0, 1, 3, -2, 100, 255, -0.0, 0.5, -1.5, 100_000]
+    for seed in range(400):
+        rng = random.Random(seed)
+        f = program_of_arrays(rng, 5)
+        with np.errstate(all="ignore"):
+            x = np.array(rng.choices(numbers, k=4)).astype(kind).reshape(2, 2)
+            y = np.array(rng.choices(numbers, k=2)).astype(rng.choice(TYPES))
+        assert array_or_error(jit(f), x, y) == array_or_error(f, x, y), seed
 
 
 def test_a_gradient_of_an_array() -> None:

@@ -27,7 +27,8 @@ class Trace:
         nodes: The operations. Inputs and constants are among them.
         constants: By their places, the values that are known.
         types: By their places, the types of the numbers: `Real` for
-            one of Python's without saying which, None for any.
+            one of Python's without saying which, None for any. In
+            a trace that does not raise, any number is a float.
         unsigned: The places of numbers that are never -0.0.
     """
 
@@ -59,7 +60,9 @@ class Trace:
             key = type(value), value, str(value)[:1] == "-"
         place = self.node("constant", key)
         self.constants[place] = value
-        self.types[place] = kind_of(value)
+        kind = kind_of(value)
+        known = self.raises or kind is bool
+        self.types[place] = kind if known else float
         if not self.is_number(place, -0.0):
             self.unsigned.add(place)
         return place
@@ -84,6 +87,8 @@ class Trace:
             return float
         if op == "constant":
             return None  # `constant` knows it
+        if not self.raises:
+            return bool if op in (*COMPARISONS, "&") else float
         kinds = [self.types.get(i) for i in operands[op == "where" :]]
         widest = max(kinds, key=_width, default=None)
         if None in kinds:
@@ -156,9 +161,13 @@ class Trace:
         op, *operands = self.nodes[place]
         if op != "*" or operands[0] not in self.constants:
             return None, place
-        if self.raises and not is_float(self.types[operands[1]]):
+        if not self.keeps_type(place, operands[1]):
             return None, place
         return operands[0], operands[1]
+
+    def keeps_type(self, place: int, x: int) -> bool:
+        """Tell whether a product is of the type of its factor x."""
+        return not self.raises or is_float(self.types[x])
 
     def merge(self, i: int, j: int | None) -> int | None:
         """Return the place of the product of two constants.
@@ -211,7 +220,7 @@ def _negate(trace: Trace, i: int, free: bool) -> int:
     if op == "-" and free:
         return _subtract(trace, operands[1], operands[0], free)
     factor, x = trace.factor(i)
-    if factor is not None:
+    if factor is not None and trace.is_plain(factor):
         opposite = trace.constant(-trace.constants[factor])
         return _scale(trace, opposite, x, free)
     return trace.node("neg", i)
@@ -277,7 +286,7 @@ def _scale(trace: Trace, factor: int, i: int, free: bool) -> int:
         return i
     if trace.is_number(factor, -1.0):
         return _negate(trace, i, free)
-    if trace.nodes[i][0] == "neg":
+    if trace.nodes[i][0] == "neg" and trace.is_plain(factor):
         opposite = trace.constant(-trace.constants[factor])
         return _scale(trace, opposite, trace.nodes[i][1], free)
     other, x = trace.factor(i)

@@ -87,6 +87,13 @@ class Recording(Trace):
         """Return float: only such arrays come to be simplified."""
         return float
 
+    def keeps_type(self, place: int, x: int) -> bool:
+        """Tell whether a product is of the type of its factor x."""
+        if not self.made.keys() >= {place, x}:
+            return False
+        found = [dtype_of(self.made[i]) for i in (place, x)]
+        return bool(found[0] == found[1])
+
     def compute(self, op: str, operands: Sequence[Number]) -> Any:
         """Return what an operation makes of numbers and arrays."""
         function = OPERATORS.get(op) or getattr(self.xp, op)
