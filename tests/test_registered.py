@@ -21,6 +21,7 @@ from prosegrad import (
     value_and_grad,
     vjp,
 )
+from prosegrad.kinds import NAMES
 
 
 class Ball:
@@ -98,33 +99,15 @@ def lifted(function: Callable[[float], float]) -> Callable[[Ball], Ball]:
     return lambda x: Ball(middle=function(x.middle))
 
 
-CURVES = [
-    "exp",
-    "expm1",
-    "log",
-    "log1p",
-    "sqrt",
-    "sin",
-    "cos",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "sinh",
-    "cosh",
-    "tanh",
-]
 for kind in (Ball, Greedy):
     register_number(
         kind,
-        {name: lifted(getattr(math, name)) for name in CURVES},
+        {name: lifted(getattr(math, name)) for name in NAMES},
         one=lambda x: Ball(middle=1.0),
         zero=lambda x: Ball(middle=0.0),
     )
 
-PROGRAMS: dict[str, Callable[[Any], Any]] = {
-    name: methodcaller(name) for name in CURVES
-}
+PROGRAMS: dict[str, Callable[[Any], Any]] = {name: methodcaller(name) for name in NAMES}
 PROGRAMS |= {
     "sigmoid": lambda x: x.sigmoid(),
     "softplus": lambda x: x.softplus(),
@@ -188,7 +171,7 @@ class Bare(Ball):
 register_number(Bare, {})
 
 
-@pytest.mark.parametrize("name", [*CURVES, "sigmoid", "softplus"])
+@pytest.mark.parametrize("name", [*NAMES, "sigmoid", "softplus"])
 def test_what_was_not_given_is_named(name: str) -> None:
     with pytest.raises(TypeError, match=r"there is no \w+ for numbers of type Bare"):
         getattr(Value(Bare(middle=0.7)), name)()

@@ -83,10 +83,6 @@ class Recording(Trace):
         self.made: dict[int, Any] = {}
         self._copies: dict[int, tuple[Array, int]] = {}
 
-    def type_of(self, op: str, *operands: Any) -> Any:
-        """Return float: only such arrays come to be simplified."""
-        return float
-
     def keeps_type(self, place: int, x: int) -> bool:
         """Tell whether a product is of the type of its factor x."""
         if not self.made.keys() >= {place, x}:

@@ -44,6 +44,7 @@ from prosegrad.arrays import (
 )
 from prosegrad.derivatives import find_box, rows_of
 from prosegrad.elementary import Number
+from prosegrad.kinds import NAMES
 from prosegrad.trees import Tree, flatten, unflatten
 from prosegrad.value import (
     Value,
@@ -745,9 +746,7 @@ def _of_floats(name: str) -> Callable[[Any], Any]:
     return method
 
 
-CURVES = ["exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan"]
-CURVES += ["asin", "acos", "atan", "sinh", "cosh", "tanh", "sigmoid"]
-CURVES += ["softplus", "gelu"]
+CURVES = [*NAMES, "sigmoid", "softplus", "gelu"]
 for _name in CURVES:
     setattr(Tensor, _name, _of_floats(_name))
 
