@@ -7,6 +7,7 @@ from collections.abc import Callable
 from operator import methodcaller
 from typing import Any
 
+import numpy as np
 import pytest
 
 from prosegrad import (
@@ -158,10 +159,60 @@ def test_on_the_left_of_a_value(program: Callable[[Any, Any], Any]) -> None:
     assert math.isclose(found.middle, grad(lambda x: program(3.0, x))(0.7))
 
 
-@pytest.mark.parametrize("way", ["grad", "value_and_grad", "jacobian", "hessian"])
-def test_one_that_takes_a_value_in_is_refused(way: str) -> None:
-    with pytest.raises(TypeError, match="took in a Value"):
-        WAYS[way](lambda x: Greedy(middle=3.0) * x)(Greedy(middle=0.7))
+class Slotted:
+    """A greedy one that keeps its number in a slot."""
+
+    __slots__ = ("inside",)
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+
+    def __mul__(self, other: Any) -> Any:
+        return type(self)(self.inside * other)
+
+
+class Tupled(Slotted):
+    """And one that keeps it in a tuple."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, inside: Any) -> None:
+        self.parts = (inside,)
+
+    inside = property(lambda self: self.parts[0])
+
+
+register_number(Slotted, {})
+register_number(Tupled, {})
+
+
+TAKING_IN: dict[str, Callable[[Any], Any]] = {
+    "an attribute": lambda x: Greedy(middle=3.0) * x,
+    "a slot": lambda x: Slotted(3.0) * x,
+    "a tuple": lambda x: Tupled(3.0) * x,
+    "one of two": lambda x: [x, Slotted(3.0) * x],
+    "an array": lambda x: np.array([x, 2 * x]),
+    "an array of one": lambda x: np.array(x * x),
+    "an array of objects": lambda x: np.array([x, None], dtype=object),
+    "a product of arrays": lambda x: np.array([[x, x]]) @ np.array([1.0, 2.0]),
+    "a constant": lambda x: x * x + Value(Slotted(3.0) * x),
+}
+
+
+@pytest.mark.parametrize("way", ["jacobian", "vjp", "jvp", "jit"])
+@pytest.mark.parametrize("name", TAKING_IN)
+def test_a_result_that_takes_a_value_in_is_refused(name: str, way: str) -> None:
+    """Its derivative would be 0: the Value is inside, where no walk finds it."""
+    take = jit if way == "jit" else WAYS[way]
+    with pytest.raises(TypeError, match=r"taken in a Value|Value holds a number"):
+        take(TAKING_IN[name])(0.7)
+
+
+def test_a_number_of_the_trace_inside_another_is_not_compiled() -> None:
+    for kind in (Slotted, Tupled):
+        fast = jit(lambda x, kind=kind: (kind(3.0) * x.exp()).inside)
+        assert fast(0.0) == 3.0
+        assert fast(1.0) == 3.0 * math.exp(1.0)
 
 
 class Bare(Ball):

@@ -636,3 +636,23 @@ def test_torch_beside_numpy() -> None:
         assert losses.cross_entropy(Tensor(logits), given).data > 0
     picked = Tensor(x).take(torch.tensor([1, 0, 1], dtype=torch.uint8))
     assert picked.shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.asarray(x) * x,
+        lambda x: x * np.asarray(x),
+        lambda x: x + np.array(list(x), dtype=object),
+        lambda x: Tensor(np.asarray(x)) * 1.0,
+        lambda x: where(x > 0, np.asarray(x), x),
+        lambda x: x @ np.asarray(x),
+        lambda x: tensor.concat([x, np.asarray(x)]),
+        lambda x: tensor.linear(np.ones((1, 2)), np.asarray([x]).T, x[:1]),
+    ],
+)
+@pytest.mark.parametrize("transform", [grad, jacobian])
+def test_an_array_of_tensors_is_no_constant(transform: Any, f: Operation) -> None:
+    """NumPy makes one of a Tensor; its derivative would be lost."""
+    with pytest.raises(TypeError, match=r"Tensor holds numbers|taken in a Value"):
+        transform(lambda x: f(x).sum())(np.array([2.0, 3.0]))

@@ -13,7 +13,7 @@ from operator import index
 from threading import RLock
 from typing import Any, SupportsIndex
 
-from prosegrad.elementary import Number, is_number, is_real
+from prosegrad.elementary import Number, holds, is_number, is_real
 from prosegrad.levels import new_level
 from prosegrad.trees import (
     LEAF,
@@ -45,6 +45,12 @@ def numbers_of(
     """Return `flatten(tree)`, or raise if a leaf is no number."""
     leaves, structure = flatten(tree)
     for i, leaf in enumerate(leaves):
+        if role == "result" and holds(leaf, Value):
+            raise TypeError(
+                f"{name}: a result of type {type(leaf).__name__} has "
+                "taken in a Value, whose derivative would be lost; "
+                "write x * c for c * x, and a list for an array"
+            )
         if not is_number(leaf) and find_box(leaf) is Value:
             path = list(paths(tree))[i]
             raise TypeError(

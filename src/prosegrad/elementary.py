@@ -130,6 +130,30 @@ def is_truth_value(x: Any, /) -> bool:
     return type(x).__name__ in ("bool", "bool_")
 
 
+def holds(x: Any, kind: Any, /) -> bool:
+    """Tell whether a number has one of a class among its parts.
+
+    They are the members of an array of objects, or attributes.
+    """
+    if isinstance(x, (int, float, complex, kind)):
+        return False
+    if hasattr(x, "dtype"):
+        parts = x.ravel().tolist() if x.dtype == object else []
+    else:
+        parts = _attributes(x)
+    return any(isinstance(part, kind) for part in parts)
+
+
+def _attributes(x: Any) -> list[Any]:
+    names = [*getattr(x, "__dict__", ())]
+    for each in type(x).__mro__:
+        slots = getattr(each, "__slots__", ())
+        names += [slots] if isinstance(slots, str) else slots
+    parts = [getattr(x, name, None) for name in names]
+    members = (v for v in parts if isinstance(v, (list, tuple)))
+    return parts + [part for part in members for part in part]
+
+
 def sigmoid(x: Number, /) -> float:
     """Return `1 / (1 + exp(-x))`; no `x` is too large or small."""
     z = exp(-abs(x))

@@ -243,24 +243,7 @@ def register_number(
         )
     name = f"numbers of type {kind.__name__}"
     space: Any = Functions(name, functions)
-    space.ones_like = _alone(one or space.ones_like)
-    space.zeros_like = _alone(zero or space.zeros_like)
+    space.ones_like = one or space.ones_like
+    space.zeros_like = zero or space.zeros_like
     PythonNumber.register(kind)
     find_namespace.register(kind, lambda x: space)
-
-
-def _alone(make: Function) -> Function:
-    """Return the function, which refuses what holds a Value."""
-
-    def call(x: Number) -> Number:
-        parts = getattr(x, "__dict__", {}).values()
-        if any(isinstance(part, Value) for part in parts):
-            kind = type(x).__name__
-            raise TypeError(
-                f"a number of type {kind} took in a Value, whose "
-                f"derivative would be lost; write x + {kind}(…) for "
-                f"{kind}(…) + x, and so for other operators"
-            )
-        return make(x)
-
-    return call

@@ -13,7 +13,7 @@ from numbers import Real
 from typing import Any
 
 from prosegrad import elementary
-from prosegrad.elementary import Number, is_number
+from prosegrad.elementary import Number, holds, is_number
 from prosegrad.kinds import NAMES
 from prosegrad.operations import Trace
 from prosegrad.value import Value, namespace, where
@@ -267,6 +267,8 @@ def place_of(trace: Trace, x: Number) -> int:
             "the result depends on a Value that is no argument; its "
             "derivative would be lost, so make it an argument"
         )
+    if holds(x, Symbol):
+        raise TypeError(f"{x!r} has taken in a number of the trace")
     if not isinstance(x, Symbol):
         return trace.constant(x)
     if x.trace is not trace:
@@ -277,7 +279,8 @@ def place_of(trace: Trace, x: Number) -> int:
 def _is_constant(x: Any) -> bool:
     if isinstance(x, Symbol):
         raise TracingError(f"{x!r} is from another trace")
-    return is_number(x) and not isinstance(x, Value)
+    known = is_number(x) and not isinstance(x, Value)
+    return known and not holds(x, (Symbol, Value))
 
 
 def _method(name: str) -> Callable[[Symbol], Number]:

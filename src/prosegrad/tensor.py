@@ -43,7 +43,7 @@ from prosegrad.arrays import (
     sum_to,
 )
 from prosegrad.derivatives import find_box, rows_of
-from prosegrad.elementary import Number
+from prosegrad.elementary import Number, holds
 from prosegrad.kinds import NAMES
 from prosegrad.trees import Tree, flatten, unflatten
 from prosegrad.value import (
@@ -60,7 +60,7 @@ Axis = SupportsIndex | Sequence[SupportsIndex] | None
 def _as_array(data: Any) -> Array:
     if type(data) is np.ndarray and data.dtype.kind in "fiub":
         return data
-    if is_array(data):
+    if is_array(data) and not holds(data, Value):
         return data
     try:
         array = np.asarray(data)
@@ -641,7 +641,8 @@ def _constant(x: Tensor, number: Number) -> Tensor:
     """
     kind = type(x)
     made = kind.__new__(kind)
-    if type(number) not in _PLAIN and type(number) is not type(x.data):
+    alike = type(number) is type(x.data) and number.dtype != object
+    if not alike and type(number) not in _PLAIN:
         number = _known_to(_plain(x), number)
     made.data, made.grad = number, 0
     made._parents, made._op, made._backward = (), CONSTANT, None

@@ -18,7 +18,7 @@ from numbers import Number as PythonNumber
 from typing import Any, ClassVar, Self
 
 from prosegrad import elementary
-from prosegrad.elementary import Number, is_number, is_real
+from prosegrad.elementary import Number, holds, is_number, is_real
 
 
 class Value:
@@ -68,7 +68,7 @@ class Value:
     def _check(self, data: Number) -> None:
         if isinstance(data, Value):
             self._set_level(data)
-        elif not is_number(data):
+        elif not is_number(data) or holds(data, Value):
             raise TypeError(
                 "Value holds a number (float, int, Fraction, Value, "
                 f"array …), not {data!r} of type {type(data).__name__}"
